@@ -1,0 +1,1 @@
+"""What a caller may know of its own money and key."""

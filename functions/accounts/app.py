@@ -1,0 +1,90 @@
+"""GET /v1/wallet and /v1/key: what a caller may know of its own money and key."""
+
+from typing import Annotated
+
+from fastapi import Depends
+from mangum import Mangum
+from starlette.responses import Response
+
+from aig import wiring
+from aig.errors import Overloaded
+from aig.http.app import create_app
+from aig.http.auth import Authenticator
+from aig.http.json_answer import JsonAnswer
+from aig.http.reference import operation
+from aig.keys import Caller
+from aig.money.units import usd
+from aig.ports import StoreBusy
+
+container = wiring.container()
+authenticated = Authenticator(container.keys, container.secrets, container.clock)
+app = create_app("AIgateway accounts", container.ids, container.telemetry, container.close)
+handler = Mangum(app, lifespan="off")
+
+
+def _busy() -> Overloaded:
+    return Overloaded("The store could not be read in time. Send the request again.", retry_after=1)
+
+
+@app.get(
+    "/v1/wallet",
+    **operation(
+        "retrieveWallet",
+        "The account's balance, and what calls in flight hold of it",
+        "accounts",
+        answer={"object": "wallet", "balance": "9.98", "in_flight": "0.00", "currency": "usd"},
+        errors=(401, 403, 503),
+    ),
+)
+async def retrieve_wallet(caller: Annotated[Caller, Depends(authenticated("usage:read"))]) -> Response:
+    try:
+        wallet = await container.wallets.wallet(caller.account_id)
+    except StoreBusy:
+        raise _busy() from None
+    return JsonAnswer(
+        {"object": "wallet", "balance": usd(wallet.available), "in_flight": usd(wallet.held), "currency": "usd"}
+    )
+
+
+@app.get(
+    "/v1/key",
+    **operation(
+        "retrieveKey",
+        "The key that the request was made with: its limits and what it has spent",
+        "accounts",
+        answer={
+            "object": "api_key",
+            "id": "key_01KAP6V3J8Q0ZB5N7E2XWY4T9C",
+            "name": "default",
+            "hint": "sk-aig-k3v9x2ab…",
+            "scopes": ["inference", "usage:read"],
+            "rate_limit": {"rpm": None},
+            "allowed_models": [],
+            "default_tag": None,
+            "expires_at": None,
+            "spent": "0.02",
+            "remaining": None,
+        },
+        errors=(401, 503),
+    ),
+)
+async def retrieve_key(caller: Annotated[Caller, Depends(authenticated())]) -> Response:
+    try:
+        spend = await container.wallets.key_spend(caller.account_id, caller.key_id)
+    except StoreBusy:
+        raise _busy() from None
+    return JsonAnswer(
+        {
+            "object": "api_key",
+            "id": caller.key_id,
+            "name": caller.key_name,
+            "hint": caller.hint,
+            "scopes": sorted(caller.scopes),
+            "rate_limit": {"rpm": caller.rpm},
+            "allowed_models": list(caller.allowed_models),
+            "default_tag": caller.default_tag,
+            "expires_at": caller.expires_at,
+            "spent": usd(spend.spent),
+            "remaining": None if spend.room is None else usd(spend.room),
+        }
+    )

@@ -1,0 +1,44 @@
+"""POST /v1/chat/completions."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+from starlette.responses import Response
+
+from aig import pipeline, stream, wiring
+from aig.http.app import create_app
+from aig.http.auth import Authenticator
+from aig.http.body import read_json
+from aig.http.headers import call_options, receipt_headers
+from aig.http.json_answer import JsonAnswer
+from aig.http.sse import EventStream
+from aig.keys import Caller
+from aig.modalities import chat_body
+from aig_providers.registry import Registry
+from aig_providers.wire import CLIENT
+from functions.chat.reference import COMPLETIONS
+
+container = wiring.container()
+gateway = container.gateway(Registry())
+authenticated = Authenticator(container.keys, container.secrets, container.clock)
+
+
+async def _close() -> None:
+    await CLIENT.close()
+    await container.close()
+
+
+app = create_app("AIgateway chat", container.ids, container.telemetry, _close)
+
+
+@app.post("/v1/chat/completions", **COMPLETIONS)
+async def create_chat_completion(
+    request: Request, caller: Annotated[Caller, Depends(authenticated("inference"))]
+) -> Response:
+    options = call_options(request)
+    body = chat_body.parse(await read_json(request))
+    if body.stream:
+        streamed = await stream.run(gateway, caller, body, options)
+        return EventStream(streamed.chunks, receipt_headers(streamed.receipt))
+    answer = await pipeline.run(gateway, caller, body, options)
+    return JsonAnswer(answer.body, receipt_headers(answer.receipt))

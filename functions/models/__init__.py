@@ -1,0 +1,1 @@
+"""The catalog, the health of providers, the API description, and every path that is not there."""

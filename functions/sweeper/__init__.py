@@ -1,0 +1,1 @@
+"""Every minute: gives back what crashed calls hold."""

@@ -1,0 +1,174 @@
+"""Every vendor that speaks OpenAI's chat wire, and every self-hosted server that does. Catalog rows are its parameters."""
+
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import Any
+
+from aig.errors import UpstreamError
+from aig.modalities.chat import ChatChunk, ChatRequest, ChatResult
+from aig.modalities.upstream import Timeouts, Upstream
+from aig.modalities.usage import Usage
+from aig_providers import wire
+from aig_providers.wire import HttpRequest, Reply
+
+# What is the gateway's to read, or to write itself.
+_NOT_FORWARDED = frozenset({"model", "max_tokens", "max_completion_tokens", "provider", "stream", "stream_options"})
+_MOST_TOKENS = 10**9
+
+Post = Callable[[HttpRequest, Timeouts], AbstractAsyncContextManager[Reply]]
+
+
+def build_request(upstream: Upstream, request: ChatRequest, max_output_tokens: int) -> HttpRequest:
+    """The client's body under the provider's model id, with the limit that was paid for; usage always asked for."""
+    body = {name: value for name, value in request.body.items() if name not in _NOT_FORWARDED}
+    body["model"] = upstream.model_id
+    body[upstream.max_tokens_field] = max_output_tokens
+    if request.stream:
+        body["stream"] = True
+        body["stream_options"] = {**(request.body.get("stream_options") or {}), "include_usage": True}
+    headers = {"Content-Type": "application/json"}
+    if upstream.api_key:
+        headers["Authorization"] = f"Bearer {upstream.api_key}"
+    payload = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    return HttpRequest(f"{upstream.base_url.rstrip('/')}/chat/completions", headers, payload)
+
+
+def _count(table: Any, name: str) -> int:
+    """A token count; 0 if there is none. Raises ValueError for what cannot be one."""
+    value = table.get(name) if isinstance(table, Mapping) else None
+    if value is None:
+        return 0
+    if type(value) is not int or not 0 <= value <= _MOST_TOKENS:
+        raise ValueError(name)
+    return value
+
+
+def parse_usage(raw: Any) -> Usage | None:
+    """OpenAI's totals, which include their details, as disjoint classes. None if absent or not to be believed."""
+    if not isinstance(raw, Mapping) or (raw.get("prompt_tokens") is None and raw.get("completion_tokens") is None):
+        return None
+    try:
+        prompt, completion = _count(raw, "prompt_tokens"), _count(raw, "completion_tokens")
+        cached = min(_count(raw.get("prompt_tokens_details"), "cached_tokens"), prompt)
+        audio_in = min(_count(raw.get("prompt_tokens_details"), "audio_tokens"), prompt - cached)
+        reasoning = min(_count(raw.get("completion_tokens_details"), "reasoning_tokens"), completion)
+        audio_out = min(_count(raw.get("completion_tokens_details"), "audio_tokens"), completion - reasoning)
+    except ValueError:
+        return None
+    return Usage(
+        {
+            "input_tokens": prompt - cached - audio_in,
+            "cached_input_tokens": cached,
+            "input_audio_tokens": audio_in,
+            "output_tokens": completion - reasoning - audio_out,
+            "reasoning_tokens": reasoning,
+            "output_audio_tokens": audio_out,
+        }
+    )
+
+
+def _object(payload: bytes) -> dict[str, Any]:
+    try:
+        body = json.loads(payload)
+    except (ValueError, RecursionError):
+        raise UpstreamError("malformed") from None
+    if not isinstance(body, dict):
+        raise UpstreamError("malformed")
+    return body
+
+
+def _choices(body: dict[str, Any], said: str) -> list[dict[str, Any]]:
+    choices = body.get("choices")
+    if not isinstance(choices, list):
+        raise UpstreamError("malformed")
+    for choice in choices:
+        if not isinstance(choice, dict) or not isinstance(choice.get(said), dict):
+            raise UpstreamError("malformed")
+    return choices
+
+
+def parse_response(payload: bytes) -> ChatResult:
+    """The body of a 200. Raises UpstreamError if it is not a completion with a message."""
+    body = _object(payload)
+    if not _choices(body, "message"):
+        raise UpstreamError("malformed")
+    usage = parse_usage(body.pop("usage", None))
+    return ChatResult(body, usage)
+
+
+def parse_event(payload: bytes) -> ChatChunk:
+    """One `data` payload. Raises UpstreamError for an error that the provider sends in the stream."""
+    body = _object(payload)
+    if body.get("error"):
+        raise UpstreamError("unavailable")
+    usage = parse_usage(body.pop("usage", None))
+    return ChatChunk(body if _choices(body, "delta") else None, usage)
+
+
+class _Progress:
+    """Which choices of a stream have begun and which have ended: an early end must not pass for an answer."""
+
+    def __init__(self) -> None:
+        self._open: set[int] = set()
+        self._any = False
+
+    def see(self, body: dict[str, Any]) -> None:
+        for choice in body["choices"]:
+            self._any = True
+            index = choice.get("index") or 0
+            if choice.get("finish_reason"):
+                self._open.discard(index)
+            else:
+                self._open.add(index)
+
+    @property
+    def complete(self) -> bool:
+        return self._any and not self._open
+
+
+class OpenAICompatibleChat:
+    def __init__(self, post: Post) -> None:
+        self._post = post
+
+    async def complete(self, upstream: Upstream, request: ChatRequest, max_output_tokens: int) -> ChatResult:
+        async def exchange() -> bytes:
+            async with self._post(build_request(upstream, request, max_output_tokens), upstream.timeouts) as reply:
+                payload = await wire.read_all(reply)
+                if reply.status != 200:
+                    raise wire.status_error(reply.status, reply.headers, payload)
+                return payload
+
+        return parse_response(await wire.within(upstream.timeouts.total, exchange()))
+
+    async def stream(
+        self, upstream: Upstream, request: ChatRequest, max_output_tokens: int
+    ) -> AsyncIterator[ChatChunk]:
+        progress, timeouts = _Progress(), upstream.timeouts
+        async with AsyncExitStack() as stack:
+
+            async def head() -> Reply:
+                post = self._post(build_request(upstream, request, max_output_tokens), timeouts)
+                reply = await stack.enter_async_context(post)
+                if reply.status != 200:
+                    raise wire.status_error(reply.status, reply.headers, await wire.read_all(reply))
+                return reply
+
+            reply = await wire.within(timeouts.first_byte, head())
+            async for payload in wire.sse_payloads(reply, timeouts):
+                if payload == b"[DONE]":
+                    await wire.finish(reply)
+                    break
+                chunk = parse_event(payload)
+                if chunk.body is not None:
+                    progress.see(chunk.body)
+                yield chunk
+        if not progress.complete:
+            raise UpstreamError("malformed")
+
+
+class OpenAICompatible:
+    chat = OpenAICompatibleChat(wire.CLIENT.post)
+
+
+ADAPTER = OpenAICompatible()

@@ -1,0 +1,1 @@
+"""AIgateway's own code: one metered call, pure money, and the rooms around them."""

@@ -1,0 +1,46 @@
+"""Provider keys and the pepper: one secret in Secrets Manager, or on a laptop the environment."""
+
+import json
+from collections.abc import Mapping
+
+from aig.aws.json_api import JsonApi
+from aig.clock import Clock
+
+CACHED_S = 300.0
+
+
+class SecretsManager:
+    """One JSON secret, read again when five minutes old; an old copy serves while Secrets Manager does not answer."""
+
+    def __init__(self, api: JsonApi, secret_id: str, clock: Clock) -> None:
+        self._api = api
+        self._secret_id = secret_id
+        self._clock = clock
+        self._values: Mapping[str, str] = {}
+        self._read_at: float | None = None
+
+    async def get(self, name: str) -> str | None:
+        now = self._clock.monotonic()
+        if self._read_at is None or now - self._read_at >= CACHED_S:
+            try:
+                answer = await self._api.call("GetSecretValue", {"SecretId": self._secret_id})
+            except Exception:
+                if self._read_at is None:
+                    raise
+            else:
+                self._values = json.loads(answer["SecretString"])
+            self._read_at = now
+        return self._values.get(name) or None
+
+    async def close(self) -> None:
+        await self._api.close()
+
+
+class Environment:
+    """Secrets as environment variables: `make run` and tests."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+
+    async def get(self, name: str) -> str | None:
+        return self._variables.get(name) or None

@@ -1,0 +1,137 @@
+"""The Core table: one item in, one item out, and transactions of them, on DynamoDB's attribute values."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aig.aws.json_api import AwsError, JsonApi
+from aig.ports import StoreBusy
+
+Value = str | int | bool | bytes | tuple[str, ...]
+Item = dict[str, Any]
+
+
+def _dump_value(value: Value) -> dict[str, Any]:
+    if isinstance(value, bool):
+        return {"BOOL": value}
+    if isinstance(value, str):
+        return {"S": value}
+    if isinstance(value, int):
+        return {"N": str(value)}
+    if isinstance(value, bytes):
+        return {"S": value.hex()}
+    return {"L": [{"S": text} for text in value]}
+
+
+def dump(item: Mapping[str, Value | None]) -> Item:
+    """Plain values as attribute values; None is left out, bytes become hexadecimal text."""
+    return {name: _dump_value(value) for name, value in item.items() if value is not None}
+
+
+def _load_value(attribute: dict[str, Any]) -> Any:
+    ((kind, value),) = attribute.items()
+    if kind == "N":
+        return int(value)
+    if kind == "L":
+        return tuple(_load_value(entry) for entry in value)
+    return value
+
+
+def load(item: Item) -> dict[str, Any]:
+    return {name: _load_value(attribute) for name, attribute in item.items()}
+
+
+class Table:
+    """`name` in DynamoDB. All calls raise StoreBusy when DynamoDB has no answer in time."""
+
+    def __init__(self, api: JsonApi, name: str) -> None:
+        self._api = api
+        self.name = name
+
+    async def close(self) -> None:
+        await self._api.close()
+
+    async def _call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return await self._api.call(operation, request)
+        except AwsError as error:
+            if error.retryable:
+                raise StoreBusy(error.code) from error
+            raise
+
+    async def get(self, pk: str, sk: str) -> dict[str, Any] | None:
+        """A strongly consistent read of one item."""
+        key = dump({"pk": pk, "sk": sk})
+        answer = await self._call("GetItem", {"TableName": self.name, "Key": key, "ConsistentRead": True})
+        return load(answer["Item"]) if "Item" in answer else None
+
+    async def put_new(self, item: Mapping[str, Value | None]) -> bool:
+        """False if an item with this key is there already: it stays as it is."""
+        request = {"TableName": self.name, "Item": dump(item), "ConditionExpression": "attribute_not_exists(pk)"}
+        try:
+            await self._call("PutItem", request)
+        except AwsError as error:
+            if error.code == "ConditionalCheckFailedException":
+                return False
+            raise
+        return True
+
+    async def update(self, pk: str, sk: str, expression: str, values: Mapping[str, Value], **names: str) -> None:
+        await self._call("UpdateItem", self.update_action(pk, sk, expression, values, **names)["Update"])
+
+    async def query(
+        self, condition: str, values: Mapping[str, Value], *, index: str | None = None
+    ) -> list[dict[str, Any]]:
+        """All items of the pages that match, in key order."""
+        request: dict[str, Any] = {
+            "TableName": self.name,
+            "KeyConditionExpression": condition,
+            "ExpressionAttributeValues": dump(values),
+        }
+        if index:
+            request["IndexName"] = index
+        items: list[dict[str, Any]] = []
+        while True:
+            page = await self._call("Query", request)
+            items += [load(item) for item in page["Items"]]
+            if "LastEvaluatedKey" not in page:
+                return items
+            request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    async def transact(self, actions: Sequence[dict[str, Any]]) -> list[int]:
+        """All or none. The positions of the actions whose condition failed: none of them means it is done.
+
+        The token makes a repeat after a lost reply harmless for ten minutes.
+        """
+        request = {"TransactItems": actions, "ClientRequestToken": secrets.token_hex(16)}
+        try:
+            await self._call("TransactWriteItems", request)
+        except AwsError as error:
+            failed = [at for at, code in enumerate(error.cancellation_codes) if code == "ConditionalCheckFailed"]
+            if not failed:
+                raise
+            return failed
+        return []
+
+    def put_action(self, item: Mapping[str, Value | None], *, new: bool = True) -> dict[str, Any]:
+        """A Put for `transact`, of an item that must not be there yet."""
+        action: dict[str, Any] = {"TableName": self.name, "Item": dump(item)}
+        if new:
+            action["ConditionExpression"] = "attribute_not_exists(pk)"
+        return {"Put": action}
+
+    def update_action(
+        self, pk: str, sk: str, expression: str, values: Mapping[str, Value], condition: str | None = None, **names: str
+    ) -> dict[str, Any]:
+        """An Update for `transact`. `names` gives `#name` placeholders for reserved words."""
+        action: dict[str, Any] = {
+            "TableName": self.name,
+            "Key": dump({"pk": pk, "sk": sk}),
+            "UpdateExpression": expression,
+            "ExpressionAttributeValues": dump(values),
+        }
+        if condition:
+            action["ConditionExpression"] = condition
+        if names:
+            action["ExpressionAttributeNames"] = {f"#{short}": name for short, name in names.items()}
+        return {"Update": action}

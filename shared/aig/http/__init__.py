@@ -1,0 +1,1 @@
+"""The only room that knows FastAPI: app factory, authentication, bodies, headers, errors, event streams."""

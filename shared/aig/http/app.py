@@ -1,0 +1,93 @@
+"""The app of an endpoint family: request ids on every answer, our errors for everything that goes wrong."""
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from aig.errors import AIGError, InternalError
+from aig.http.errors import error_response, of_status
+from aig.http.headers import TRACE_KEY, trace_id
+from aig.ids import Ids
+from aig.ports import Telemetry
+
+
+class Envelope:
+    """Outermost: puts the request id on the answer, and turns what nobody caught into a typed 500."""
+
+    def __init__(self, app: ASGIApp, ids: Ids, telemetry: Telemetry) -> None:
+        self._app = app
+        self._ids = ids
+        self._telemetry = telemetry
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        trace = trace_id(Headers(scope=scope).get("x-request-id"), self._ids)
+        scope[TRACE_KEY] = trace
+        started = False
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                headers = MutableHeaders(scope=message)
+                headers["x-request-id"] = trace
+                headers["request-id"] = trace
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception as error:
+            self._telemetry.alarm("UnhandledError", trace_id=trace, error=type(error).__name__, where=_where(error))
+            if started:
+                raise
+            internal = InternalError("Something went wrong on our side. Send the request again; quote the request id.")
+            await error_response(internal, trace)(scope, receive, send_with_id)
+
+
+def _where(error: BaseException) -> str:
+    """The file and line that raised: never the message, which may hold what must not be logged."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}" if trace else ""
+
+
+async def _render(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException):
+        error = of_status(error.status_code, request.method, request.url.path)
+    assert isinstance(error, AIGError)
+    return error_response(error, request.scope[TRACE_KEY])
+
+
+def create_app(
+    title: str, ids: Ids, telemetry: Telemetry, close: Callable[[], Awaitable[None]] | None = None, **more: Any
+) -> FastAPI:
+    """An app without routes. `close` is awaited when the server stops."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        if close is not None:
+            await close()
+
+    app = FastAPI(
+        title=title,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+        exception_handlers={AIGError: _render, HTTPException: _render},
+        **more,
+    )
+    app.add_middleware(Envelope, ids=ids, telemetry=telemetry)
+    return app

@@ -1,0 +1,59 @@
+"""Request headers that steer a call, and answer headers that tell of it."""
+
+import re
+
+from starlette.requests import Request
+
+from aig.errors import InvalidRequest
+from aig.ids import Ids
+from aig.money.units import usd
+from aig.pipeline import Options, Receipt
+
+TRACE_KEY = "aig.trace_id"  # in the ASGI scope
+_TRACE_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_TAG = re.compile(r"(?!.*\.\.)[A-Za-z0-9._:/@-]{1,128}")
+_SESSION = re.compile(r"[\x21-\x7e]{1,128}")
+
+
+def trace_id(sent: str | None, ids: Ids) -> str:
+    """The client's x-request-id if it may be echoed, else one of ours."""
+    return sent if sent and _TRACE_ID.fullmatch(sent) else ids.new("req")
+
+
+def _choice(request: Request, name: str, allowed: tuple[str, ...]) -> str:
+    value = request.headers.get(name, "auto").strip().lower()
+    if value not in allowed:
+        raise InvalidRequest(f"{name} must be one of {', '.join(allowed)}.", param=name)
+    return value
+
+
+def call_options(request: Request) -> Options:
+    """Raises InvalidRequest for a header that cannot mean anything."""
+    tag = request.headers.get("x-aig-tag", "")
+    if tag and not _TAG.fullmatch(tag):
+        raise InvalidRequest(
+            "x-aig-tag takes 1 to 128 letters, digits and . _ : / @ - without two dots in a row.", param="x-aig-tag"
+        )
+    session = request.headers.get("x-sandbox-id", "")
+    if session and not _SESSION.fullmatch(session):
+        raise InvalidRequest("x-sandbox-id takes 1 to 128 printable ASCII characters.", param="x-sandbox-id")
+    return Options(
+        trace_id=request.scope[TRACE_KEY],
+        tag=tag or None,
+        cache=_choice(request, "x-cache", ("auto", "force", "skip")),  # type: ignore[arg-type]
+        routing=_choice(request, "x-routing", ("auto", "cost", "speed", "quality")),  # type: ignore[arg-type]
+        session=session,
+    )
+
+
+def receipt_headers(receipt: Receipt) -> dict[str, str]:
+    """What every metered answer carries; a stream's cost is known at its end only, so its head has none."""
+    headers = {
+        "x-aig-model": receipt.model,
+        "x-aig-provider": receipt.provider,
+        "x-aig-attempts": str(receipt.attempts),
+        "x-cache": receipt.cache,
+    }
+    if receipt.cost is not None:
+        headers["x-aig-cost"] = usd(receipt.cost)
+    return headers

@@ -1,0 +1,81 @@
+"""What a route says of itself in the OpenAPI document."""
+
+from typing import Any
+
+ERROR_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "code", "param", "request_id"],
+            "properties": {
+                "message": {"type": "string", "description": "What happened and what to do next."},
+                "type": {"type": "string"},
+                "code": {"type": "string"},
+                "param": {"type": ["string", "null"]},
+                "request_id": {"type": "string"},
+            },
+        }
+    },
+}
+_MEANINGS = {
+    400: "The request is not valid",
+    401: "The key is missing or not valid",
+    402: "The wallet or a cap does not cover the request",
+    403: "The key may not do this",
+    404: "There is no such model or object",
+    405: "The path does not take this method",
+    413: "The request is too large",
+    415: "The body is not JSON",
+    429: "Too many requests; see Retry-After",
+    502: "No provider could answer",
+    503: "The gateway is too busy; see Retry-After",
+    504: "The provider did not answer in time",
+}
+
+
+def operation(
+    operation_id: str,
+    summary: str,
+    tag: str,
+    *,
+    answer: Any,
+    errors: tuple[int, ...] = (),
+    request: dict[str, Any] | None = None,
+    parameters: tuple[dict[str, Any], ...] = (),
+    public: bool = False,
+    stream: bool = False,
+) -> dict[str, Any]:
+    """Keyword arguments for a FastAPI route. `answer` is an example, `request` holds `schema` and `example`."""
+    content: dict[str, Any] = {"application/json": {"schema": {"type": "object"}, "example": answer}}
+    if stream:
+        content["text/event-stream"] = {"schema": {"type": "string"}}
+    extra: dict[str, Any] = {"parameters": list(parameters)}
+    if not public:
+        extra["security"] = [{"bearer": []}]
+    if request is not None:
+        extra["requestBody"] = {"required": True, "content": {"application/json": request}}
+    failures: dict[int | str, dict[str, Any]] = {
+        status: {
+            "description": _MEANINGS[status],
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+        }
+        for status in errors
+    }
+    return {
+        "operation_id": operation_id,
+        "summary": summary,
+        "tags": [tag],
+        "response_model": None,
+        "responses": {200: {"description": "OK", "content": content}, **failures},
+        "openapi_extra": extra,
+    }
+
+
+def header(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "header", "required": False, "description": description, "schema": schema}
+
+
+def query(name: str, description: str) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": False, "description": description, "schema": {"type": "string"}}

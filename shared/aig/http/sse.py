@@ -1,0 +1,58 @@
+"""A stream of JSON objects as server-sent events."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from typing_extensions import override
+
+KEEP_ALIVE_S = 10.0
+_DONE = b"data: [DONE]\n\n"
+_COMMENT = b": keep-alive\n\n"
+
+
+class EventStream(Response):
+    """Sends each object as soon as it is there, a comment after ten silent seconds, `[DONE]` at the end.
+
+    It does not watch for the client to go away: in the cloud nobody would tell it, and the charge is in the last step.
+    """
+
+    media_type = "text/event-stream"
+
+    def __init__(
+        self, chunks: AsyncIterator[dict[str, Any]], headers: Mapping[str, str], keep_alive: float = KEEP_ALIVE_S
+    ) -> None:
+        super().__init__(None, 200, {"cache-control": "no-cache", "x-accel-buffering": "no", **headers})
+        del self.headers["content-length"]
+        self._chunks = chunks
+        self._keep_alive = keep_alive
+
+    @override
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        loop = asyncio.get_running_loop()
+        sent_at = loop.time()
+
+        async def keep_alive() -> None:
+            while True:
+                wait = sent_at + self._keep_alive - loop.time()
+                if wait > 0:
+                    await asyncio.sleep(wait)
+                else:
+                    await write(_COMMENT)
+
+        async def write(data: bytes, *, more: bool = True) -> None:
+            nonlocal sent_at
+            sent_at = loop.time()
+            await send({"type": "http.response.body", "body": data, "more_body": more})
+
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        comments = asyncio.create_task(keep_alive())
+        try:
+            async for chunk in self._chunks:
+                await write(b"data: " + json.dumps(chunk, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n")
+        finally:
+            comments.cancel()
+        await write(_DONE, more=False)

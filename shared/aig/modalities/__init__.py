@@ -1,0 +1,1 @@
+"""What each modality takes, gives and counts. No IO."""

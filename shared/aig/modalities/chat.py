@@ -1,0 +1,124 @@
+"""Chat: the OpenAI request and answer as the one shape that every adapter maps to and from.
+
+A `ChatRequest` keeps the client's whole body, checked, so that nothing a client sends is lost on its way to a provider
+that knows it. Unknown fields are forwarded, because clients send fields that are younger than this code.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from aig.modalities.upstream import Upstream
+from aig.modalities.usage import INPUT_UNITS, OUTPUT_UNITS, Unit, Usage
+
+DEFAULT_MAX_OUTPUT = 16_384
+MESSAGE_OVERHEAD_TOKENS = 16  # role markers and separators of a chat template, per message
+PROMPT_OVERHEAD_TOKENS = 512  # what a provider may put in front: a default system prompt, tool instructions
+MEDIA_TOKENS = 8_192  # a picture, a page or a clip whose tokens do not follow its bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """`body` is the client's JSON object, valid by `chat_body.parse`; `input_bytes` the size of its prompt part."""
+
+    model: str
+    body: Mapping[str, Any]
+    input_bytes: int
+    media_parts: int
+    capabilities: frozenset[str]  # what a model must have to serve it: tools, vision, json_schema, audio, files
+
+    @property
+    def stream(self) -> bool:
+        return bool(self.body.get("stream"))
+
+    @property
+    def include_usage(self) -> bool:
+        return bool((self.body.get("stream_options") or {}).get("include_usage"))
+
+    @property
+    def samples(self) -> int:
+        return self.body.get("n") or 1
+
+    @property
+    def max_tokens(self) -> int | None:
+        """What the client asked for, in either of the two spellings."""
+        return self.body.get("max_completion_tokens") or self.body.get("max_tokens")
+
+    @property
+    def max_input_tokens(self) -> int:
+        """An upper bound: no tokenizer in use makes more tokens than there are UTF-8 bytes."""
+        return (
+            self.input_bytes
+            + MESSAGE_OVERHEAD_TOKENS * len(self.body["messages"])
+            + MEDIA_TOKENS * self.media_parts
+            + PROMPT_OVERHEAD_TOKENS
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ChatResult:
+    """A whole answer: an OpenAI `chat.completion` object without `usage`, which stands beside it (None: not told)."""
+
+    body: dict[str, Any]
+    usage: Usage | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChatChunk:
+    """A piece of a stream: a `chat.completion.chunk` object (None if the piece held nothing but usage)."""
+
+    body: dict[str, Any] | None
+    usage: Usage | None = None
+
+
+class ChatAdapter(Protocol):
+    """One provider's chat wire. Both raise UpstreamError; `stream` raises it also half-way, and for a cut stream.
+
+    `max_output_tokens` is what was paid for: the adapter sends it, whatever the client asked for.
+    """
+
+    async def complete(self, upstream: Upstream, request: ChatRequest, max_output_tokens: int) -> ChatResult: ...
+
+    def stream(self, upstream: Upstream, request: ChatRequest, max_output_tokens: int) -> AsyncIterator[ChatChunk]: ...
+
+
+def usage_json(usage: Usage) -> dict[str, Any]:
+    """Usage as OpenAI writes it: totals that include their details."""
+    prompt, completion = usage.total(INPUT_UNITS), usage.total(OUTPUT_UNITS)
+
+    def count(unit: Unit) -> int:
+        return usage.units.get(unit, 0)
+
+    body: dict[str, Any] = {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "prompt_tokens_details": {
+            "cached_tokens": count("cached_input_tokens"),
+            "audio_tokens": count("input_audio_tokens"),
+        },
+        "completion_tokens_details": {
+            "reasoning_tokens": count("reasoning_tokens"),
+            "audio_tokens": count("output_audio_tokens"),
+        },
+    }
+    if usage.estimated:
+        body["estimated"] = True
+    return body
+
+
+def output_text(body: Mapping[str, Any]) -> str:
+    """All that a completion, or a chunk of one, says: what its tokens are counted from when nobody else counted."""
+    pieces: list[Any] = []
+    for choice in body.get("choices") or ():
+        said = choice.get("message") or choice.get("delta") or {}
+        pieces += [said.get(key) or "" for key in ("content", "reasoning_content", "reasoning", "refusal")]
+        for call in said.get("tool_calls") or ():
+            function = call.get("function") or {}
+            pieces += [function.get("name") or "", function.get("arguments") or ""]
+    return "".join(piece for piece in pieces if isinstance(piece, str))
+
+
+def estimate(request: ChatRequest, output_bytes: int) -> Usage:
+    """Four bytes a token, the usual figure for English, for both sides."""
+    return Usage({"input_tokens": -(-request.input_bytes // 4), "output_tokens": -(-output_bytes // 4)}, estimated=True)

@@ -1,0 +1,105 @@
+"""What the metered call needs of the world, as protocols. aig.aws implements them; tests may too."""
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Literal, Protocol
+
+from aig.catalog.model import Provider
+from aig.health import Minute
+from aig.keys import Caller, StoredKey
+from aig.modalities.chat import ChatAdapter
+from aig.money.hold import Hold, Settlement
+from aig.money.ledger import Credit, Debit, KeySpend, Loss, Wallet
+
+
+class Keys(Protocol):
+    async def find(self, public_id: str) -> StoredKey | None: ...
+
+
+Limit = Literal["rate", "balance", "cap"]
+
+
+class HoldRefused(Exception):
+    """Nothing was taken, because of these limits."""
+
+    def __init__(self, limits: Collection[Limit]) -> None:
+        super().__init__(", ".join(sorted(limits)))
+        self.limits = frozenset(limits)
+
+
+class StoreBusy(Exception):
+    """The store could not do it in time: throttled, in conflict, out of reach. Nothing was done, as far as we know."""
+
+
+class Wallets(Protocol):
+    """Money in the store. Each call is one transaction, all or nothing, safe to repeat; all raise StoreBusy."""
+
+    async def take(self, hold: Hold, caller: Caller) -> None:
+        """Rate counter, wallet, key cap and hold together. Raises HoldRefused."""
+        ...
+
+    async def post(self, hold: Hold, settlement: Settlement, debit: Debit, loss: Loss | None) -> bool:
+        """Resolve a hold by a charge. False if it was resolved before: nothing is done then."""
+        ...
+
+    async def void(self, hold: Hold, loss: Loss | None) -> bool:
+        """Give a hold back. False if it was resolved before: nothing is done then."""
+        ...
+
+    async def credit(self, account_id: str, credit: Credit) -> bool:
+        """Add money. False if this payment was added before."""
+        ...
+
+    async def wallet(self, account_id: str) -> Wallet: ...
+
+    async def key_spend(self, account_id: str, key_id: str) -> KeySpend: ...
+
+    async def expired(self, now: int) -> Sequence[Hold]:
+        """Holds that are past their time and still open."""
+        ...
+
+
+class HealthLog(Protocol):
+    async def add(self, minutes: Iterable[Minute]) -> None: ...
+
+    async def since(self, provider: str, minute: int) -> Sequence[Minute]: ...
+
+
+class Once(Protocol):
+    async def first_time(self, text: str) -> bool:
+        """Whether nobody has asked with this text within the last day."""
+        ...
+
+
+class Secrets(Protocol):
+    async def get(self, name: str) -> str | None:
+        """A provider key or other secret by its name, None if it is not set."""
+        ...
+
+
+class Resolver(Protocol):
+    async def addresses(self, host: str) -> Sequence[str]:
+        """All IP addresses of a host. Raises OSError if there are none."""
+        ...
+
+
+class Telemetry(Protocol):
+    """What is told to the operator. Never a key, a prompt or a provider's words."""
+
+    def request(self, **fields: str | int | None) -> None:
+        """A call that was settled."""
+        ...
+
+    def alarm(self, name: str, **fields: str | int | None) -> None:
+        """Something that a person should look at: a log line and a metric of this name."""
+        ...
+
+
+class Adapter(Protocol):
+    """What a provider's module offers; a modality it does not serve is an attribute it does not have."""
+
+    @property
+    def chat(self) -> ChatAdapter: ...
+
+
+class Adapters(Protocol):
+    def get(self, provider: Provider) -> Adapter: ...

@@ -1,0 +1,101 @@
+"""The metered call for a stream: settled from the last usage seen, whatever happens on the way.
+
+Failover ends with the first event. A stream that breaks costs the customer nothing and is a loss row of ours; one whose
+reader went away is read to its end and paid for, which is why nothing here looks at the reader.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from aig.catalog.model import Offer
+from aig.errors import ProviderUnavailable, UpstreamError, UpstreamTimeout
+from aig.keys import Caller
+from aig.modalities.chat import ChatChunk, ChatRequest, estimate, output_text, usage_json
+from aig.modalities.upstream import Upstream
+from aig.modalities.usage import Usage
+from aig.money.units import usd
+from aig.pipeline import Gateway, OpenCall, Options, Receipt, attempt_each, begin, record_failure, settle, void
+from aig.ports import Adapter
+
+
+@dataclass(frozen=True, slots=True)
+class StreamAnswer:
+    """`chunks` are JSON objects; whoever takes them must take them all, for the charge is in the last step."""
+
+    receipt: Receipt
+    chunks: AsyncIterator[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Started:
+    first: ChatChunk
+    rest: AsyncIterator[ChatChunk]
+
+
+async def run(gateway: Gateway, caller: Caller, request: ChatRequest, options: Options) -> StreamAnswer:
+    """A stream whose first event is there. Raises AIGError before it; afterwards errors are chunks."""
+    call = await begin(gateway, caller, request, options)
+
+    async def start(adapter: Adapter, upstream: Upstream) -> _Started:
+        chunks = adapter.chat.stream(upstream, request, call.max_output_tokens)
+        try:
+            return _Started(await anext(chunks), chunks)
+        except StopAsyncIteration:
+            raise UpstreamError("malformed") from None
+
+    try:
+        offer, attempts, started = await attempt_each(call, start)
+    except BaseException:
+        await void(call)
+        raise
+    return StreamAnswer(Receipt(call.model.slug, offer.provider.name, attempts), _relay(call, offer, attempts, started))
+
+
+async def _relay(call: OpenCall, offer: Offer, attempts: int, started: _Started) -> AsyncIterator[dict[str, Any]]:
+    request, output_bytes, usage = call.request, 0, None
+    template: dict[str, Any] = {}
+    chunk: ChatChunk | None = started.first
+    try:
+        while chunk is not None:
+            usage = chunk.usage or usage
+            if chunk.body is not None:
+                output_bytes += len(output_text(chunk.body).encode())
+                body = {**chunk.body, "model": call.model.slug}
+                if request.include_usage:
+                    body["usage"] = None
+                template = template or body
+                yield body
+            chunk = await anext(started.rest, None)
+    except UpstreamError as error:
+        record_failure(call, offer, error)
+        await void(call, offer, usage or estimate(request, output_bytes))
+        yield _error_chunk(template, error, call.options.trace_id)
+        return
+    except BaseException:
+        await void(call, offer, usage or estimate(request, output_bytes))
+        raise
+    usage = usage or estimate(request, output_bytes)
+    receipt = await settle(call, offer, attempts, usage)
+    if request.include_usage:
+        yield _usage_chunk(template, usage, receipt)
+
+
+def _usage_chunk(template: dict[str, Any], usage: Usage, receipt: Receipt) -> dict[str, Any]:
+    return {**template, "choices": [], "usage": {**usage_json(usage), "cost": usd(receipt.cost or 0)}}
+
+
+def _error_chunk(template: dict[str, Any], error: UpstreamError, trace_id: str) -> dict[str, Any]:
+    """The shape that OpenAI's SDKs raise on, and that others read as the end of the choice."""
+    kind = UpstreamTimeout if error.kind == "timeout" else ProviderUnavailable
+    return {
+        **template,
+        "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error"}],
+        "error": {
+            "message": "The provider broke off its answer. Nothing was charged; send the request again.",
+            "type": kind.type,
+            "code": kind.default_code,
+            "param": None,
+            "request_id": trace_id,
+        },
+    }

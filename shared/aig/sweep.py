@@ -1,0 +1,33 @@
+"""Giving back what crashed calls hold.
+
+Whether the provider was reached nobody knows any more: a loss row says that it may have been.
+"""
+
+from aig.clock import Clock
+from aig.ids import Ids
+from aig.money.ledger import Loss
+from aig.money.units import Nano
+from aig.ports import Telemetry, Wallets
+
+CLOCK_SKEW_S = 120
+
+
+async def sweep(wallets: Wallets, telemetry: Telemetry, clock: Clock, ids: Ids) -> int:
+    """Void every open hold that is past its time, clocks two minutes apart allowed for. How many were voided."""
+    now = int(clock.now())
+    voided = 0
+    for hold in await wallets.expired(now - CLOCK_SKEW_S):
+        loss = Loss(
+            id=ids.new("txn"),
+            request_id=hold.request_id,
+            account_id=hold.account_id,
+            model=hold.model,
+            provider=next(iter(hold.prices)),
+            amount=Nano(0),
+            reason="expired_hold",
+            created_at=now,
+        )
+        if await wallets.void(hold, loss):
+            voided += 1
+            telemetry.alarm("HoldExpired", request_id=hold.request_id, amount=str(hold.amount))
+    return voided

@@ -1,0 +1,111 @@
+"""The ports, built from the environment, once per container. Nothing connects before the first call."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from aig.aws.health import DynamoHealth
+from aig.aws.json_api import JsonApi
+from aig.aws.keys import DynamoKeys
+from aig.aws.once import DynamoOnce
+from aig.aws.secrets import Environment, SecretsManager
+from aig.aws.sigv4 import Credentials
+from aig.aws.table import Table
+from aig.aws.telemetry import PowertoolsTelemetry
+from aig.aws.wallets import DynamoWallets
+from aig.catalog import model as catalog
+from aig.clock import Clock, SystemClock
+from aig.ids import Ids
+from aig.pipeline import Gateway
+from aig.ports import Adapters, Secrets, Telemetry
+from aig.traffic import Traffic
+
+
+class SystemResolver:
+    async def addresses(self, host: str) -> Sequence[str]:
+        found = await asyncio.get_running_loop().getaddrinfo(host, 443, type=socket.SOCK_STREAM)
+        return [str(entry[4][0]) for entry in found]
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """What the functions share. `table` is for closing; the rest are ports."""
+
+    table: Table
+    keys: DynamoKeys
+    wallets: DynamoWallets
+    health: DynamoHealth
+    once: DynamoOnce
+    secrets: Secrets
+    base_urls: Mapping[str, str]
+    telemetry: Telemetry
+    clock: Clock
+    ids: Ids
+
+    def gateway(self, adapters: Adapters) -> Gateway:
+        """The metered call's needs, with the adapters that the function brings."""
+        return Gateway(
+            catalog=catalog.builtin(),
+            adapters=adapters,
+            secrets=self.secrets,
+            base_urls=self.base_urls,
+            wallets=self.wallets,
+            traffic=Traffic(self.health, self.clock),
+            once=self.once,
+            resolver=SystemResolver(),
+            telemetry=self.telemetry,
+            clock=self.clock,
+            ids=self.ids,
+        )
+
+    async def close(self) -> None:
+        await self.table.close()
+        if isinstance(self.secrets, SecretsManager):
+            await self.secrets.close()
+
+
+def _credentials(env: Mapping[str, str]) -> Credentials:
+    return Credentials(
+        env.get("AWS_ACCESS_KEY_ID", ""), env.get("AWS_SECRET_ACCESS_KEY", ""), env.get("AWS_SESSION_TOKEN") or None
+    )
+
+
+def container(
+    env: Mapping[str, str] = os.environ, *, credentials: Credentials | None = None, clock: Clock | None = None
+) -> Container:
+    """Ports for an environment as template.yaml sets it; `AIG_SECRET_ARN` decides where secrets are."""
+    clock = clock or SystemClock()
+    credentials = credentials or _credentials(env)
+    region = env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or "us-east-1"
+    dynamodb = env.get("AIG_DYNAMODB_ENDPOINT") or f"https://dynamodb.{region}.amazonaws.com"
+    table = Table(
+        JsonApi("dynamodb", "DynamoDB_20120810", "1.0", dynamodb, region, credentials),
+        env.get("AIG_CORE_TABLE", "core"),
+    )
+    secrets: Secrets
+    if secret_arn := env.get("AIG_SECRET_ARN"):
+        endpoint = f"https://secretsmanager.{region}.amazonaws.com"
+        secrets = SecretsManager(
+            JsonApi("secretsmanager", "secretsmanager", "1.1", endpoint, region, credentials), secret_arn, clock
+        )
+    else:
+        secrets = Environment({**env, "pepper": env.get("AIG_KEY_PEPPER", "")})
+    base_urls = {
+        provider.name: env[provider.base_url_variable]
+        for provider in catalog.builtin().providers.values()
+        if env.get(provider.base_url_variable)
+    }
+    return Container(
+        table=table,
+        keys=DynamoKeys(table),
+        wallets=DynamoWallets(table),
+        health=DynamoHealth(table),
+        once=DynamoOnce(table, clock),
+        secrets=secrets,
+        base_urls=base_urls,
+        telemetry=PowertoolsTelemetry(),
+        clock=clock,
+        ids=Ids(clock),
+    )
