@@ -1,0 +1,1 @@
+"""The docker-less stack behind `make run`: everything it runs is read from template.yaml."""
