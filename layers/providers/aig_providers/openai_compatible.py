@@ -1,4 +1,4 @@
-"""Every vendor that speaks OpenAI's chat wire, and every self-hosted server that does. Catalog rows are its parameters."""
+"""Every vendor, and every self-hosted server, that speaks OpenAI's chat wire. Catalog rows are its parameters."""
 
 import json
 from collections.abc import AsyncIterator, Callable, Mapping

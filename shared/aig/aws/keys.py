@@ -1,5 +1,6 @@
 """Accounts, keys, and the one item that is not a tenant's: credential#<public id> -> account and key."""
 
+import asyncio
 from typing import Any
 
 from aig.aws.table import Table
@@ -17,8 +18,9 @@ class DynamoKeys:
         if credential is None:
             return None
         account_id, key_id = credential["account_id"], credential["key_id"]
-        key = await self._table.get(account_id, f"key#{key_id}")
-        account = await self._table.get(account_id, "account")
+        key, account = await asyncio.gather(
+            self._table.get(account_id, f"key#{key_id}"), self._table.get(account_id, "account")
+        )
         if key is None or account is None:
             return None
         caller = Caller(

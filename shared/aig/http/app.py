@@ -63,7 +63,7 @@ def _where(error: BaseException) -> str:
 
 async def _render(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException):
-        error = of_status(error.status_code, request.method, request.url.path)
+        error = of_status(error.status_code, request.method, request.scope["path"])
     assert isinstance(error, AIGError)
     return error_response(error, request.scope[TRACE_KEY])
 

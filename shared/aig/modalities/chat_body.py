@@ -202,6 +202,8 @@ class ChatBody(TypedDict):
     user: NotRequired[Annotated[str, StringConstraints(max_length=1024)] | None]
     metadata: NotRequired[Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16)] | None]
     provider: NotRequired[ProviderPreferences | None]
+    # The other tiers have prices of their own, which the catalog does not hold.
+    service_tier: NotRequired[Literal["auto", "default"] | None]
 
 
 _ADAPTER: TypeAdapter[ChatBody] = TypeAdapter(ChatBody)

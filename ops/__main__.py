@@ -1,0 +1,137 @@
+"""The operator's commands: `python -m ops [--stack NAME] account|key|wallet|provider-key …`.
+
+With --stack (or AIG_STACK) they act on a deployed stack, without it on what AIG_CORE_TABLE, AIG_SECRET_ARN and
+AIG_DYNAMODB_ENDPOINT of the environment say.
+"""
+
+import argparse
+import asyncio
+import getpass
+import os
+import sys
+from collections.abc import Sequence
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from aig.aws.json_api import AwsError
+from aig.catalog.model import builtin
+from aig.keys import SCOPES
+from aig.money.units import parse_usd, usd
+from aig.ports import StoreBusy
+from aig.wiring import Container
+from ops import accounts, secret
+from ops.stack import environment, open_container
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="ops", description="The operator's commands.")
+    parser.add_argument("--stack", default=os.environ.get("AIG_STACK"), help="the CloudFormation stack to act on")
+    groups = parser.add_subparsers(dest="group", required=True)
+
+    account = groups.add_parser("account", help="accounts").add_subparsers(dest="action", required=True)
+    create = account.add_parser("create", help="make an account; prints its id")
+    create.add_argument("--name", required=True)
+
+    key = groups.add_parser("key", help="API keys").add_subparsers(dest="action", required=True)
+    create = key.add_parser("create", help="make a key; prints it, this once")
+    create.add_argument("account")
+    create.add_argument("--name", default="default")
+    create.add_argument("--scope", action="append", choices=sorted(SCOPES), help="may be repeated; all if left out")
+    create.add_argument("--rpm", type=int, help="requests a minute")
+    create.add_argument("--cap", help="what it may spend, in USD such as 25.00")
+    create.add_argument("--tag", help="default tag of its requests")
+    create.add_argument("--model", action="append", default=[], help="glob over slugs; may be repeated")
+    create.add_argument("--expires-at", type=int, help="unix seconds")
+    revoke = key.add_parser("revoke", help="end a key")
+    revoke.add_argument("account")
+    revoke.add_argument("key", help="key_…")
+
+    wallet = groups.add_parser("wallet", help="wallets").add_subparsers(dest="action", required=True)
+    top_up = wallet.add_parser("top-up", help="add money; prints the payment's id")
+    top_up.add_argument("account")
+    top_up.add_argument("amount", help="USD such as 25.00, at least 5.00")
+    top_up.add_argument("--note", default="")
+    show = wallet.add_parser("show", help="balance and what is in flight")
+    show.add_argument("account")
+
+    provider = groups.add_parser("provider-key", help="provider keys").add_subparsers(dest="action", required=True)
+    put = provider.add_parser("set", help="asks for the value; an empty one removes the key")
+    put.add_argument("name", choices=sorted(p.key_name for p in builtin().providers.values() if p.key_name))
+    provider.add_parser("list", help="the names of those that are set")
+    return parser
+
+
+async def _account_create(container: Container, args: argparse.Namespace) -> None:
+    print(await accounts.create_account(container, args.name))
+
+
+async def _key_create(container: Container, args: argparse.Namespace) -> None:
+    made = await accounts.create_key(
+        container,
+        args.account,
+        title=args.name,
+        scopes=args.scope or accounts.ALL_SCOPES,
+        rpm=args.rpm,
+        cap=parse_usd(args.cap) if args.cap else None,
+        default_tag=args.tag,
+        allowed_models=args.model,
+        expires_at=args.expires_at,
+    )
+    print(made.text)
+
+
+async def _key_revoke(container: Container, args: argparse.Namespace) -> None:
+    await container.keys.revoke_key(args.account, args.key)
+
+
+async def _wallet_top_up(container: Container, args: argparse.Namespace) -> None:
+    print(await accounts.top_up(container, args.account, parse_usd(args.amount), args.note))
+
+
+async def _wallet_show(container: Container, args: argparse.Namespace) -> None:
+    wallet = await container.wallets.wallet(args.account)
+    print(f"balance {usd(wallet.available)} USD, in flight {usd(wallet.held)} USD")
+
+
+_ACTIONS = {
+    ("account", "create"): _account_create,
+    ("key", "create"): _key_create,
+    ("key", "revoke"): _key_revoke,
+    ("wallet", "top-up"): _wallet_top_up,
+    ("wallet", "show"): _wallet_show,
+}
+
+
+async def _run(args: argparse.Namespace) -> None:
+    container = open_container(environment(args.stack))
+    try:
+        await _ACTIONS[args.group, args.action](container, args)
+    finally:
+        await container.close()
+
+
+def _provider_key(args: argparse.Namespace) -> None:
+    arn = environment(args.stack).get("AIG_SECRET_ARN")
+    if not arn:
+        raise ValueError("say which secret: --stack NAME, or AIG_SECRET_ARN")
+    if args.action == "list":
+        print("\n".join(secret.provider_key_names(arn)) or "none")
+    else:
+        secret.set_provider_key(arn, args.name, getpass.getpass(f"{args.name}: ").strip())
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = _parser().parse_args(argv)
+    try:
+        if args.group == "provider-key":
+            _provider_key(args)
+        else:
+            asyncio.run(_run(args))
+    except (ValueError, AwsError, StoreBusy, BotoCoreError, ClientError) as error:
+        print(f"ops: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,34 @@
+"""The container of a deployed stack, or of the environment, for the operator's commands."""
+
+import os
+from collections.abc import Mapping
+
+import boto3
+
+from aig.aws.sigv4 import Credentials
+from aig.wiring import Container, container
+
+
+def environment(stack: str | None) -> Mapping[str, str]:
+    """AIG_CORE_TABLE and AIG_SECRET_ARN as the stack's outputs say; without a stack, the environment as it is."""
+    if stack is None:
+        return dict(os.environ)
+    described = boto3.client("cloudformation").describe_stacks(StackName=stack)
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in described["Stacks"][0]["Outputs"]}
+    return {
+        **os.environ,
+        "AWS_REGION": boto3.Session().region_name,
+        "AIG_CORE_TABLE": outputs["CoreTable"],
+        "AIG_SECRET_ARN": outputs["SecretArn"],
+    }
+
+
+def open_container(env: Mapping[str, str]) -> Container:
+    """Ports that use the operator's own AWS credentials: a profile, SSO, or variables. Raises ValueError for none."""
+    found = boto3.Session().get_credentials()
+    if found is None:
+        raise ValueError("there are no AWS credentials: set AWS_PROFILE, or run `aws configure`")
+    frozen = found.get_frozen_credentials()
+    if frozen.access_key is None or frozen.secret_key is None:
+        raise ValueError("the AWS credentials are not complete: run `aws configure`")
+    return container(env, credentials=Credentials(frozen.access_key, frozen.secret_key, frozen.token))
