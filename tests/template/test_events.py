@@ -1,0 +1,68 @@
+"""events/*.json: one event per function, as `sam local invoke` and the integration tests feed it to the handlers."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from local.template import ROOT, Stack
+
+EVENTS = ROOT / "events"
+HTTP = {"accounts": "AccountsFunction", "chat": "ChatFunction", "models": "ModelsFunction"}
+# The keys of a REST API's proxy event; an HTTP API's has others.
+PROXY_EVENT = {
+    "resource",
+    "path",
+    "httpMethod",
+    "headers",
+    "multiValueHeaders",
+    "queryStringParameters",
+    "multiValueQueryStringParameters",
+    "pathParameters",
+    "stageVariables",
+    "requestContext",
+    "body",
+    "isBase64Encoded",
+}
+
+
+def _event(family: str) -> Mapping[str, Any]:
+    event: Mapping[str, Any] = json.loads((EVENTS / f"{family}.json").read_text(encoding="utf-8"))
+    return event
+
+
+def test_there_is_one_event_per_function(stack: Stack) -> None:
+    families = {name.removesuffix("Function").lower() for name in stack.functions}
+    assert {path.stem for path in EVENTS.glob("*.json")} == families
+
+
+@pytest.mark.parametrize("family", sorted(HTTP))
+class TestHttpEvents:
+    def test_it_is_an_event_of_a_route_of_its_function(self, stack: Stack, family: str) -> None:
+        event = _event(family)
+        assert event.keys() == PROXY_EVENT
+        function = {route.path: route.function for route in stack.routes}[event["resource"]]
+        assert function == HTTP[family]
+        context = event["requestContext"]
+        assert context["resourcePath"] == event["resource"]
+        assert context["httpMethod"] == event["httpMethod"]
+        assert context["path"] == f"/{context['stage']}{event['path']}"
+
+    def test_both_header_maps_agree(self, family: str) -> None:
+        event = _event(family)
+        assert event["multiValueHeaders"] == {name: [value] for name, value in event["headers"].items()}
+
+    def test_the_key_is_to_be_filled_in(self, family: str) -> None:
+        assert _event(family)["headers"]["Authorization"] == "Bearer sk-aig-your-key-here"
+
+
+def test_chat_asks_a_sandbox_model() -> None:
+    event = _event("chat")
+    assert event["httpMethod"] == "POST"
+    assert json.loads(event["body"])["model"] == "sandbox/echo"
+
+
+def test_the_sweeper_is_woken_by_its_schedule() -> None:
+    event = _event("sweeper")
+    assert (event["source"], event["detail-type"], event["detail"]) == ("aws.events", "Scheduled Event", {})

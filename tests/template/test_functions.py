@@ -1,0 +1,138 @@
+"""Runtime, layers, environment, logs and limits of every function."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from local.template import ROOT, Stack
+
+Functions = Mapping[str, Mapping[str, Any]]
+Resources = Mapping[str, Mapping[str, Any]]
+
+FAMILIES = {
+    "AccountsFunction": "accounts",
+    "ChatFunction": "chat",
+    "ModelsFunction": "models",
+    "SweeperFunction": "sweeper",
+}
+LAYERS = ("DependenciesLayer", "ProvidersLayer", "SharedLayer")
+ENVIRONMENT = {
+    "AIG_CORE_TABLE",
+    "AIG_SECRET_ARN",
+    "AIG_STAGE",
+    "POWERTOOLS_LOG_LEVEL",
+    "POWERTOOLS_METRICS_NAMESPACE",
+    "POWERTOOLS_SERVICE_NAME",
+}
+WEB_ADAPTER = {
+    "AWS_LAMBDA_EXEC_WRAPPER": "/opt/bootstrap",
+    "AWS_LWA_INVOKE_MODE": "response_stream",
+    "AWS_LWA_PORT": "8080",
+    "AWS_LWA_READINESS_CHECK_PROTOCOL": "tcp",
+}
+
+
+def test_the_families_are_these(functions: Functions) -> None:
+    assert functions.keys() == FAMILIES.keys()
+
+
+@pytest.mark.parametrize(("name", "family"), FAMILIES.items())
+class TestEveryFunction:
+    def test_runtime(self, functions: Functions, name: str, family: str) -> None:
+        assert functions[name]["Runtime"] == "python3.13"
+        assert functions[name]["Architectures"] == ["arm64"]
+
+    def test_the_handler_is_in_the_family_folder(self, functions: Functions, name: str, family: str) -> None:
+        handler = functions[name]["Handler"]
+        if name == "ChatFunction":
+            assert handler == "functions/chat/run.sh"
+        else:
+            assert handler == f"functions.{family}.app.handler"
+            handler = f"functions/{family}/app.py"
+        assert (ROOT / handler).is_file()
+
+    def test_layers(self, functions: Functions, name: str, family: str) -> None:
+        layers = functions[name]["Layers"]
+        own = [layer["Ref"] for layer in layers if "Ref" in layer]
+        assert len(own) == len(LAYERS)
+        # The translator appends a hash of the layer to its logical id.
+        assert all(found.startswith(wanted) for found, wanted in zip(own, LAYERS, strict=True))
+        adapter = [layer for layer in layers if "Ref" not in layer]
+        wanted = "arn:${AWS::Partition}:lambda:${AWS::Region}:${WebAdapterLayer}"
+        assert adapter == ([{"Fn::Sub": wanted}] if name == "ChatFunction" else [])
+
+    def test_environment(self, functions: Functions, name: str, family: str) -> None:
+        variables = functions[name]["Environment"]["Variables"]
+        assert variables.keys() == ENVIRONMENT | (WEB_ADAPTER.keys() if name == "ChatFunction" else set())
+        assert variables["AIG_CORE_TABLE"] == {"Ref": "CoreTable"}
+        assert variables["AIG_SECRET_ARN"] == {"Ref": "Secret"}
+        assert variables["POWERTOOLS_SERVICE_NAME"] == family
+        assert variables["POWERTOOLS_METRICS_NAMESPACE"] == "AIgateway"
+
+    def test_its_logs_expire(self, functions: Functions, resources: Resources, name: str, family: str) -> None:
+        logging = functions[name]["LoggingConfig"]
+        assert logging["LogFormat"] == "JSON"
+        group = resources[logging["LogGroup"]["Ref"]]
+        assert group["Type"] == "AWS::Logs::LogGroup"
+        assert group["Properties"]["LogGroupName"] == {"Fn::Sub": "/aws/lambda/${AWS::StackName}/" + family}
+        assert group["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+
+
+def test_memory_and_timeouts(stack: Stack) -> None:
+    limits = {name: (function.memory, function.timeout) for name, function in stack.functions.items()}
+    assert limits == {
+        "AccountsFunction": (1024, 29),
+        "ChatFunction": (1024, 900),
+        "ModelsFunction": (1024, 29),
+        "SweeperFunction": (256, 55),
+    }
+
+
+def test_http_functions_are_traced_and_the_sweeper_costs_no_traces(functions: Functions) -> None:
+    traced = {name: f.get("TracingConfig", {}).get("Mode") for name, f in functions.items()}
+    active = dict.fromkeys(("AccountsFunction", "ChatFunction", "ModelsFunction"), "Active")
+    assert traced == {**active, "SweeperFunction": None}
+
+
+def test_chat_runs_behind_the_web_adapter(functions: Functions) -> None:
+    variables = functions["ChatFunction"]["Environment"]["Variables"]
+    assert {key: variables[key] for key in WEB_ADAPTER} == WEB_ADAPTER
+
+
+def test_the_layers_are_for_the_functions(resources: Resources) -> None:
+    layers = [r["Properties"] for r in resources.values() if r["Type"] == "AWS::Lambda::LayerVersion"]
+    assert len(layers) == len(LAYERS)
+    for layer in layers:
+        assert layer["CompatibleRuntimes"] == ["python3.13"]
+        assert layer["CompatibleArchitectures"] == ["arm64"]
+
+
+def test_the_sweeper_runs_every_minute_and_is_done_before_the_next(stack: Stack) -> None:
+    (schedule,) = stack.schedules
+    assert (schedule.function, schedule.every) == ("SweeperFunction", 60)
+    assert stack.functions["SweeperFunction"].timeout < 60
+
+
+def test_a_failed_sweep_is_kept_and_not_repeated(resources: Resources) -> None:
+    config = resources["SweeperFunctionEventInvokeConfig"]["Properties"]
+    assert config["MaximumRetryAttempts"] == 0
+    assert config["DestinationConfig"]["OnFailure"]["Destination"] == {"Fn::GetAtt": ["SweeperFailures", "Arn"]}
+    assert resources["SweeperFailures"]["Properties"]["MessageRetentionPeriod"] == 14 * 24 * 3600
+
+
+def test_no_function_reserves_concurrency(functions: Functions) -> None:
+    """A new account may run ten executions at once and cannot reserve any of them."""
+    assert not any("ReservedConcurrentExecutions" in function for function in functions.values())
+
+
+def test_access_logs_expire(resources: Resources) -> None:
+    group = resources["AccessLogGroup"]
+    assert group["Condition"] == "HasAccessLogs"
+    assert group["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+
+
+def test_alarms_are_asked_for(resources: Resources) -> None:
+    paid = {name for name, r in resources.items() if r["Type"] in {"AWS::CloudWatch::Alarm", "AWS::SNS::Topic"}}
+    assert paid == {"AlarmTopic", "GatewayErrorsAlarm", "SweeperAlarm"}
+    assert {resources[name]["Condition"] for name in paid} == {"HasAlarms"}

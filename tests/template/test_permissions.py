@@ -1,0 +1,101 @@
+"""Least privilege: the exact actions of every function on exact resources, so that a widened policy fails here."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+Resources = Mapping[str, Mapping[str, Any]]
+
+BASIC = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
+XRAY = "arn:aws:iam::aws:policy/AWSXrayWriteOnlyAccess"
+
+TABLE = "CoreTable.Arn"
+INDEX = "${CoreTable.Arn}/index/expiry"
+SECRET = "Secret"
+FAILURES = "SweeperFailures.Arn"
+
+ALLOWED: Mapping[str, set[tuple[str, str]]] = {
+    "ChatFunctionRole": {
+        ("dynamodb:GetItem", TABLE),
+        ("dynamodb:PutItem", TABLE),
+        ("dynamodb:UpdateItem", TABLE),
+        ("secretsmanager:GetSecretValue", SECRET),
+    },
+    "ModelsFunctionRole": {
+        ("dynamodb:GetItem", TABLE),
+        ("dynamodb:Query", TABLE),
+        ("secretsmanager:GetSecretValue", SECRET),
+    },
+    "AccountsFunctionRole": {
+        ("dynamodb:GetItem", TABLE),
+        ("dynamodb:Query", TABLE),
+        ("secretsmanager:GetSecretValue", SECRET),
+    },
+    "SweeperFunctionRole": {
+        ("dynamodb:GetItem", TABLE),
+        ("dynamodb:PutItem", TABLE),
+        ("dynamodb:Query", INDEX),
+        ("dynamodb:UpdateItem", TABLE),
+        ("sqs:SendMessage", FAILURES),
+    },
+}
+MANAGED = {
+    "ChatFunctionRole": [BASIC, XRAY],
+    "ModelsFunctionRole": [BASIC, XRAY],
+    "AccountsFunctionRole": [BASIC, XRAY],
+    "SweeperFunctionRole": [BASIC],
+}
+
+
+def _listed(value: object) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _where(resource: Mapping[str, Any]) -> str:
+    ((function, argument),) = resource.items()
+    return ".".join(argument) if function == "Fn::GetAtt" else str(argument)
+
+
+def _grants(role: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for policy in role["Properties"]["Policies"]:
+        for statement in policy["PolicyDocument"]["Statement"]:
+            assert statement.keys() == {"Effect", "Action", "Resource"}
+            assert statement["Effect"] == "Allow"
+            for action in _listed(statement["Action"]):
+                for resource in _listed(statement["Resource"]):
+                    assert not isinstance(resource, str), "a literal resource is a wildcard or another stack's"
+                    yield action, _where(resource)
+
+
+def test_there_is_a_role_per_function_and_no_other(resources: Resources) -> None:
+    roles = {name for name, r in resources.items() if r["Type"] == "AWS::IAM::Role"}
+    assert roles == ALLOWED.keys()
+    assert not any(r["Type"] in {"AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"} for r in resources.values())
+
+
+@pytest.mark.parametrize("role", sorted(ALLOWED))
+def test_a_role_may_do_exactly_this(resources: Resources, role: str) -> None:
+    grants = sorted(_grants(resources[role]))
+    assert grants == sorted(ALLOWED[role])
+    assert not any("*" in action or "*" in where for action, where in grants)
+
+
+@pytest.mark.parametrize("role", sorted(ALLOWED))
+def test_managed_policies_are_logs_and_traces_only(resources: Resources, role: str) -> None:
+    assert resources[role]["Properties"]["ManagedPolicyArns"] == MANAGED[role]
+
+
+@pytest.mark.parametrize("role", sorted(ALLOWED))
+def test_only_lambda_takes_the_role(resources: Resources, role: str) -> None:
+    (statement,) = resources[role]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"Service": ["lambda.amazonaws.com"]}
+
+
+def test_only_this_api_and_this_rule_invoke_the_functions(resources: Resources) -> None:
+    permissions = [r["Properties"] for r in resources.values() if r["Type"] == "AWS::Lambda::Permission"]
+    by_service = {permission["Principal"] for permission in permissions}
+    assert by_service == {"apigateway.amazonaws.com", "events.amazonaws.com"}
+    for permission in permissions:
+        assert permission["Action"] == "lambda:InvokeFunction"
+        assert permission["SourceArn"]

@@ -1,0 +1,86 @@
+"""The routes of the REST API, and which of them really stream."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.template import TEMPLATE, Stack, load
+
+ROUTES = {
+    "/": "ModelsFunction",
+    "/openapi.json": "ModelsFunction",
+    "/v1/chat/completions": "ChatFunction",
+    "/v1/health/providers": "ModelsFunction",
+    "/v1/key": "AccountsFunction",
+    "/v1/models": "ModelsFunction",
+    "/v1/models/{proxy+}": "ModelsFunction",
+    "/v1/wallet": "AccountsFunction",
+    "/{proxy+}": "ModelsFunction",
+}
+STREAMING = {"/v1/chat/completions"}
+
+
+def _integration(body: Mapping[str, Any], path: str) -> Mapping[str, Any]:
+    methods = body["paths"][path]
+    assert list(methods) == ["x-amazon-apigateway-any-method"], "the app answers 405 itself, in our error shape"
+    integration: Mapping[str, Any] = methods["x-amazon-apigateway-any-method"]["x-amazon-apigateway-integration"]
+    return integration
+
+
+def test_every_path_goes_to_its_family(stack: Stack) -> None:
+    assert {route.path: route.function for route in stack.routes} == ROUTES
+
+
+@pytest.mark.parametrize("path", sorted(STREAMING))
+def test_a_streaming_route_streams(body: Mapping[str, Any], path: str) -> None:
+    integration = _integration(body, path)
+    assert integration["type"] == "aws_proxy"
+    assert integration["responseTransferMode"] == "STREAM"
+    assert integration["timeoutInMillis"] == 900_000
+    assert integration["uri"]["Fn::Sub"] == (
+        "arn:aws:apigateway:${AWS::Region}:lambda:path/2021-11-15/functions/${"
+        + ROUTES[path]
+        + ".Arn}/response-streaming-invocations"
+    )
+
+
+@pytest.mark.parametrize("path", sorted(ROUTES.keys() - STREAMING))
+def test_every_other_route_is_buffered(body: Mapping[str, Any], path: str) -> None:
+    integration = _integration(body, path)
+    assert integration["type"] == "aws_proxy"
+    assert "responseTransferMode" not in integration
+    assert "timeoutInMillis" not in integration
+    assert integration["uri"]["Fn::Sub"].endswith("/${" + ROUTES[path] + ".Arn}/invocations")
+
+
+def test_a_function_ends_no_later_than_its_route(stack: Stack) -> None:
+    for route in stack.routes:
+        assert stack.functions[route.function].timeout <= route.timeout, route.path
+
+
+def test_a_wrong_spelling_of_the_transfer_mode_is_noticed(tmp_path: Path) -> None:
+    """SAM and cfn-lint accept any string there and buffer; the assertions above must not."""
+    text = TEMPLATE.read_text(encoding="utf-8")
+    assert text.count("RESPONSE_STREAM") == len(STREAMING)
+    wrong = tmp_path / "template.yaml"
+    wrong.write_text(text.replace("RESPONSE_STREAM", "STREAM"), encoding="utf-8")
+    assert not any(route.streaming for route in load(wrong).routes)
+
+
+def test_the_api_is_regional(resources: Mapping[str, Mapping[str, Any]]) -> None:
+    assert resources["Api"]["Properties"]["EndpointConfiguration"] == {"Types": ["REGIONAL"]}
+
+
+def test_there_is_one_stage_and_it_is_throttled(resources: Mapping[str, Mapping[str, Any]]) -> None:
+    (stage,) = [r["Properties"] for r in resources.values() if r["Type"] == "AWS::ApiGateway::Stage"]
+    assert stage["StageName"] == {"Ref": "StageName"}
+    (settings,) = stage["MethodSettings"]
+    assert (settings["ResourcePath"], settings["HttpMethod"]) == ("/*", "*")
+    assert settings["ThrottlingRateLimit"] == {"Ref": "ThrottleRate"}
+    assert settings["ThrottlingBurstLimit"] == {"Ref": "ThrottleBurst"}
+
+
+def test_json_bodies_are_not_base64_encoded(stack: Stack) -> None:
+    assert stack.binary_media_types == ()

@@ -1,0 +1,60 @@
+"""The table and the secret: what they must have, and that deleting the stack leaves them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+Resources = Mapping[str, Mapping[str, Any]]
+
+
+def test_there_is_one_table(resources: Resources) -> None:
+    assert [name for name, r in resources.items() if r["Type"] == "AWS::DynamoDB::Table"] == ["CoreTable"]
+
+
+def test_the_keys_of_the_table(resources: Resources) -> None:
+    table = resources["CoreTable"]["Properties"]
+    assert table["KeySchema"] == [
+        {"AttributeName": "pk", "KeyType": "HASH"},
+        {"AttributeName": "sk", "KeyType": "RANGE"},
+    ]
+    types = {item["AttributeName"]: item["AttributeType"] for item in table["AttributeDefinitions"]}
+    assert types == {"pk": "S", "sk": "S", "expiry_bucket": "S", "expires_at": "N"}
+
+
+def test_open_holds_are_found_by_their_expiry(resources: Resources) -> None:
+    (index,) = resources["CoreTable"]["Properties"]["GlobalSecondaryIndexes"]
+    assert index == {
+        "IndexName": "expiry",
+        "KeySchema": [
+            {"AttributeName": "expiry_bucket", "KeyType": "HASH"},
+            {"AttributeName": "expires_at", "KeyType": "RANGE"},
+        ],
+        "Projection": {"ProjectionType": "ALL"},
+    }
+
+
+def test_the_table_is_paid_by_use_and_can_be_restored(resources: Resources) -> None:
+    table = resources["CoreTable"]["Properties"]
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "ttl", "Enabled": True}
+    assert table["StreamSpecification"] == {"StreamViewType": "NEW_AND_OLD_IMAGES"}
+
+
+def test_state_survives_the_stack_and_a_second_stack_can_be_made(resources: Resources) -> None:
+    for name in ("CoreTable", "Secret"):
+        assert resources[name]["DeletionPolicy"] == "Retain"
+        assert resources[name]["UpdateReplacePolicy"] == "Retain"
+        # A name of its own would collide with what the last stack left.
+        assert not {"TableName", "Name"} & resources[name]["Properties"].keys()
+
+
+def test_the_pepper_is_made_once(resources: Resources) -> None:
+    """CloudFormation overwrites the whole secret, provider keys included, when any of these values changes."""
+    secret = resources["Secret"]["Properties"]
+    assert secret["GenerateSecretString"] == {
+        "SecretStringTemplate": "{}",
+        "GenerateStringKey": "pepper",
+        "PasswordLength": 64,
+        "ExcludePunctuation": True,
+    }
+    assert "SecretString" not in secret
