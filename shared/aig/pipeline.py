@@ -176,8 +176,10 @@ async def _check_image_hosts(resolver: Resolver, request: ChatRequest) -> None:
 
 
 def _bounds(request: ChatRequest, model: Model) -> money.Bounds:
-    wanted = request.max_tokens or DEFAULT_MAX_OUTPUT
-    return money.Bounds({"input_tokens": request.max_input_tokens}, min(wanted, model.max_output), request.samples)
+    # Bytes bound the tokens of a prompt, and so does the context: a longer prompt is refused by every provider.
+    input_tokens = min(request.max_input_tokens, model.context)
+    output_tokens = min(request.max_tokens or DEFAULT_MAX_OUTPUT, model.max_output)
+    return money.Bounds({"input_tokens": input_tokens}, output_tokens, request.samples)
 
 
 async def _take_hold(
@@ -291,6 +293,16 @@ def _upstream(call: OpenCall, offer: Offer) -> Upstream:
 
 def record_failure(call: OpenCall, offer: Offer, error: UpstreamError) -> None:
     """A request that the provider refuses says nothing of the provider's health; all else does."""
+    call.gateway.telemetry.request(
+        outcome="attempt_failed",
+        trace_id=call.options.trace_id,
+        request_id=call.hold.request_id,
+        model=call.model.slug,
+        provider=offer.provider.name,
+        error=error.kind,
+        status=error.status,
+        code=error.code,
+    )
     if error.kind == "rejected":
         return
     call.gateway.traffic.record(offer.provider.name, call.model.slug, None, error.kind)
@@ -351,6 +363,7 @@ async def settle(call: OpenCall, offer: Offer, attempts: int, usage: Usage) -> R
         charged = Nano(0)
     receipt = Receipt(call.model.slug, offer.provider.name, attempts, charged)
     gateway.telemetry.request(
+        outcome="posted" if posted else "not_posted",
         trace_id=call.options.trace_id,
         request_id=hold.request_id,
         account_id=hold.account_id,

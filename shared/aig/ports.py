@@ -86,7 +86,7 @@ class Telemetry(Protocol):
     """What is told to the operator. Never a key, a prompt or a provider's words."""
 
     def request(self, **fields: str | int | None) -> None:
-        """A call that was settled."""
+        """A step of a call: `outcome` is posted, not_posted or attempt_failed."""
         ...
 
     def alarm(self, name: str, **fields: str | int | None) -> None:

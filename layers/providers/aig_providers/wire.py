@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 import aiohttp
 
+from aig.clock import Clock, SystemClock
 from aig.errors import UpstreamError, UpstreamKind
 from aig.modalities.upstream import Timeouts
 
@@ -20,6 +21,7 @@ T = TypeVar("T")
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 FINISH_S = 0.1
+IDLE_S = 10.0
 MAX_LINE_BYTES = 8 * 1024 * 1024
 
 
@@ -55,15 +57,26 @@ class _HttpReply:
 
 
 class Client:
-    """The connections of one event loop."""
+    """The connections of one event loop.
 
-    def __init__(self) -> None:
+    After ten idle seconds by the wall clock they are given up. Lambda freezes a function between two requests: servers
+    close what they see idle meanwhile, while aiohttp's own timer, on the monotonic clock, may have stood still.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._in_use = 0
+        self._used_at = 0.0
 
-    def _open(self) -> aiohttp.ClientSession:
+    async def _open(self) -> aiohttp.ClientSession:
         loop = asyncio.get_running_loop()
-        if self._session is None or self._loop is not loop:
+        if self._session is not None and self._loop is not loop:
+            self._session = None  # its loop is gone, and its connections with it
+        if self._session is not None and not self._in_use and self._clock.now() - self._used_at > IDLE_S:
+            await self.close()
+        if self._session is None:
             self._loop = loop
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60),
@@ -82,16 +95,21 @@ class Client:
     async def post(self, request: HttpRequest, timeouts: Timeouts) -> AsyncIterator[Reply]:
         """The reply's head, as soon as it is there. Raises UpstreamError of kind connect."""
         limit = aiohttp.ClientTimeout(total=None, sock_connect=timeouts.connect)
+        session = await self._open()
+        self._in_use += 1
         try:
-            async with self._open().post(
+            async with session.post(
                 request.url, data=request.body, headers=request.headers, allow_redirects=False, timeout=limit
             ) as response:
                 yield _HttpReply(response)
         except (aiohttp.ClientError, OSError) as error:
             raise UpstreamError("connect") from error
+        finally:
+            self._in_use -= 1
+            self._used_at = self._clock.now()
 
 
-CLIENT = Client()
+CLIENT = Client(SystemClock())
 
 
 async def within(seconds: float, work: Awaitable[T]) -> T:
