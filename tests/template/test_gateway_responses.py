@@ -12,7 +12,7 @@ EXPECTED = {
     "DEFAULT_5XX": (None, "internal_error", "internal_error"),
     "INTEGRATION_FAILURE": (503, "overloaded_error", "service_unavailable"),
     "INTEGRATION_TIMEOUT": (504, "timeout_error", "upstream_timeout"),
-    "MISSING_AUTHENTICATION_TOKEN": (404, "not_found_error", "not_found"),
+    "MISSING_AUTHENTICATION_TOKEN": (405, "invalid_request_error", "method_not_allowed"),
     "REQUEST_TOO_LARGE": (413, "invalid_request_error", "request_too_large"),
     "THROTTLED": (429, "rate_limit_error", "rate_limit_exceeded"),
 }

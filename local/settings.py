@@ -1,0 +1,36 @@
+"""What `make run` takes from the environment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from local.errors import StartError
+
+DEFAULT_PORT = 8787
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`dev_key` is the key to seed (None: make one); `dynamodb_endpoint` replaces the embedded DynamoDB."""
+
+    port: int
+    dev_key: str | None
+    dynamodb_endpoint: str | None
+    models: bool
+    log_level: str
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> "Settings":
+        """Raises StartError for a PORT or MODELS that means nothing."""
+        port = environ.get("PORT", "") or str(DEFAULT_PORT)
+        if not (port.isascii() and port.isdigit() and int(port) <= 65_535):
+            raise StartError(f"PORT must be a number from 0 to 65535, not {port!r}")
+        models = environ.get("MODELS", "")
+        if models not in ("", "none"):
+            raise StartError(f"MODELS must be none or absent, not {models!r}")
+        return cls(
+            port=int(port),
+            dev_key=environ.get("AIG_DEV_KEY") or None,
+            dynamodb_endpoint=environ.get("AIG_DYNAMODB_ENDPOINT") or None,
+            models=models != "none",
+            log_level=environ.get("LOG_LEVEL", "") or "WARNING",
+        )

@@ -1,0 +1,199 @@
+"""The translated template as the local stack reads it."""
+
+from pathlib import Path
+
+import pytest
+
+from local.intrinsics import Resolver
+from local.template import load, rate_seconds
+
+HEAD = "AWSTemplateFormatVersion: '2010-09-09'\nTransform: AWS::Serverless-2016-10-31\n"
+
+SMALL = (
+    HEAD
+    + """
+Parameters:
+  Stage: {Type: String, Default: v9}
+  Loud: {Type: String, Default: 'no'}
+Conditions:
+  IsLoud: !Equals [!Ref Loud, 'yes']
+Globals:
+  Function:
+    Runtime: python3.13
+    CodeUri: functions/
+    Timeout: 29
+    Environment:
+      Variables:
+        TABLE: !Ref Things
+        SECRET: !Ref Secret
+        SECRET_TOO: !Sub '${Secret}#x'
+        STAGE: !Ref Stage
+        LOUD: !If [IsLoud, shout, whisper]
+        ARN: !GetAtt Things.Arn
+Resources:
+  Api:
+    Type: AWS::Serverless::Api
+    Properties:
+      StageName: !Ref Stage
+      BinaryMediaTypes: [image~1png]
+      GatewayResponses:
+        THROTTLED:
+          StatusCode: 429
+          ResponseParameters: {Headers: {Retry-After: "'1'"}}
+          ResponseTemplates: {application/json: '{"slow":"down"}'}
+  Talk:
+    Type: AWS::Serverless::Function
+    Properties:
+      Handler: functions/talk/run.sh
+      Timeout: 900
+      AutoPublishAlias: live
+      Environment: {Variables: {ONLY: talk}}
+      Events:
+        One:
+          Type: Api
+          Properties:
+            RestApiId: !Ref Api
+            Path: /talk
+            Method: ANY
+            ResponseTransferMode: RESPONSE_STREAM
+            TimeoutInMillis: 60000
+        Misspelt:
+          Type: Api
+          Properties: {RestApiId: !Ref Api, Path: /talk2, Method: POST, ResponseTransferMode: STREAM}
+  Tick:
+    Type: AWS::Serverless::Function
+    Properties:
+      Handler: functions.tick.app.handler
+      Events:
+        Rule: {Type: Schedule, Properties: {Schedule: rate(5 minutes), Input: '{"a": 1}'}}
+        Nightly: {Type: ScheduleV2, Properties: {ScheduleExpression: 'cron(0 2 * * ? *)'}}
+        Off: {Type: Schedule, Properties: {Schedule: rate(1 hour), Enabled: false}}
+  Things:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      BillingMode: PAY_PER_REQUEST
+      AttributeDefinitions: [{AttributeName: pk, AttributeType: S}]
+      KeySchema: [{AttributeName: pk, KeyType: HASH}]
+      TimeToLiveSpecification: {AttributeName: ttl, Enabled: true}
+      StreamSpecification: {StreamViewType: NEW_IMAGE}
+  Secret: {Type: AWS::SecretsManager::Secret, Properties: {GenerateSecretString: {}}}
+"""
+)
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    path = tmp_path / "template.yaml"
+    path.write_text(SMALL, encoding="utf-8")
+    return path
+
+
+def test_routes_streaming_timeouts_and_the_function_behind_an_alias(small: Path) -> None:
+    routes = {route.path: route for route in load(small).routes}
+    assert (routes["/talk"].method, routes["/talk"].streaming, routes["/talk"].timeout) == ("ANY", True, 60.0)
+    assert routes["/talk"].function == "Talk"
+    # SAM buffers on any spelling but RESPONSE_STREAM.
+    assert (routes["/talk2"].method, routes["/talk2"].streaming, routes["/talk2"].timeout) == ("POST", False, 29.0)
+
+
+def test_environment_is_resolved_and_what_names_a_secret_is_left_out(small: Path) -> None:
+    function = load(small).functions["Talk"]
+    assert function.environment == {
+        "TABLE": "aigateway-Things",
+        "STAGE": "v9",
+        "LOUD": "whisper",
+        "ARN": "arn:aws:dynamodb:us-east-1:123456789012:table/aigateway-Things",
+        "ONLY": "talk",
+    }
+    assert (function.timeout, function.memory) == (900, 128)
+
+
+def test_parameters_can_be_overridden(small: Path) -> None:
+    stack = load(small, {"Stage": "test", "Loud": "yes"})
+    assert stack.stage == "test"
+    assert stack.functions["Talk"].environment["LOUD"] == "shout"
+
+
+def test_tables_carry_what_boto3_needs(small: Path) -> None:
+    (table,) = load(small).tables
+    assert table.definition == {
+        "TableName": "aigateway-Things",
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+        "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+        "StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"},
+    }
+    assert table.ttl_attribute == "ttl"
+
+
+def test_schedules_of_both_kinds_without_the_disabled_one(small: Path) -> None:
+    schedules = {schedule.expression: schedule for schedule in load(small).schedules}
+    assert set(schedules) == {"rate(5 minutes)", "cron(0 2 * * ? *)"}
+    rate = schedules["rate(5 minutes)"]
+    assert (rate.function, rate.every, rate.input) == ("Tick", 300.0, '{"a": 1}')
+    assert schedules["cron(0 2 * * ? *)"].every is None
+
+
+def test_gateway_responses_and_binary_types(small: Path) -> None:
+    stack = load(small)
+    throttled = stack.gateway_responses["THROTTLED"]
+    assert (throttled.status, throttled.headers, throttled.body) == (429, {"Retry-After": "'1'"}, '{"slow":"down"}')
+    assert stack.binary_media_types == ("image/png",)
+
+
+@pytest.mark.parametrize(
+    ("expression", "seconds"),
+    [
+        ("rate(1 minute)", 60.0),
+        ("rate(2 hours)", 7200.0),
+        ("rate(1 day)", 86400.0),
+        ("cron(* * * * ? *)", None),
+        ("rate(soon)", None),
+    ],
+)
+def test_rates(expression: str, seconds: float | None) -> None:
+    assert rate_seconds(expression) == seconds
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"Fn::Join": ["-", ["a", {"Ref": "P"}]]}, "a-p"),
+        ({"Fn::Select": [1, {"Fn::Split": [",", "x,y"]}]}, "y"),
+        ({"Fn::FindInMap": ["M", "k", "v"]}, "mapped"),
+        ({"Fn::Sub": ["${x}/${!y}/${AWS::Region}", {"x": {"Ref": "P"}}]}, "p/${y}/us-east-1"),
+        ({"Fn::If": ["Yes", "a", "b"]}, "a"),
+        ({"Fn::If": ["No", "a", {"Ref": "AWS::NoValue"}]}, None),
+        ([{"Ref": "AWS::NoValue"}, 1], [1]),
+        ({"keep": 1, "drop": {"Ref": "AWS::NoValue"}}, {"keep": 1}),
+        ({"Fn::GetAtt": "Q.Arn"}, "arn:aws:sqs:us-east-1:123456789012:named"),
+        ({"Fn::GetAtt": ["Q", "QueueName"]}, "arn:aws:sqs:us-east-1:123456789012:named/QueueName"),
+        ({"Ref": "Q"}, "named"),
+    ],
+)
+def test_intrinsic_functions(value: object, expected: object) -> None:
+    resolver = Resolver(
+        resources={"Q": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "named"}}},
+        parameters={"P": "p"},
+        conditions={
+            "Yes": {"Fn::And": [{"Fn::Not": [{"Condition": "No"}]}, {"Fn::Or": [False, True]}]},
+            "No": {"Fn::Equals": ["a", "b"]},
+        },
+        mappings={"M": {"k": {"v": "mapped"}}},
+    )
+    resolved = resolver.resolve([value]) if expected is None else resolver.resolve(value)
+    assert resolved == ([] if expected is None else expected)
+
+
+@pytest.mark.parametrize("value", [{"Fn::ImportValue": "x"}, {"Ref": "Nobody"}, {"Fn::GetAtt": "Nobody.Arn"}])
+def test_what_it_does_not_know_is_named(value: object) -> None:
+    with pytest.raises(ValueError, match=r"ImportValue|Nobody"):
+        Resolver(resources={}, parameters={}).resolve(value)
+
+
+def test_the_repository_s_template_loads() -> None:
+    stack = load()
+    assert stack.routes
+    assert all(route.function in stack.functions for route in stack.routes)
+    assert all(schedule.function in stack.functions for schedule in stack.schedules)
+    assert [table.logical_id for table in stack.tables] == ["CoreTable"]
