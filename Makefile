@@ -49,6 +49,10 @@ bench: ## Measure the gateway against a bare proxy (bench/README.md)
 build: ## Build the arm64 zips into .aws-sam, without Docker (ARGS go to sam build)
 	$(setup) build
 	$(sam) build $(ARGS)
+	@# Bytecode of the target's version saves nearly half of a cold start's imports; hashes keep the zips reproducible.
+	@PATH="$(CURDIR)/$(BIN):$$PATH:$(CURDIR)/.uv/bin" uv run --quiet --no-project --python 3.13 -- \
+		python -m compileall -q --invalidation-mode unchecked-hash .aws-sam/build 2>/dev/null \
+		|| echo 'No Python 3.13 to be had: built without bytecode, cold starts will be slower.'
 
 deploy: ## Build and deploy to your AWS account (ARGS="--guided" the first time)
 	@$(MAKE) --no-print-directory build ARGS=
