@@ -353,9 +353,8 @@ async def settle(call: OpenCall, offer: Offer, attempts: int, usage: Usage) -> R
     loss = _loss(call, offer, settlement.shortfall, "over_hold") if settlement.shortfall else None
     charged = settlement.charged
     try:
-        posted, _ = await asyncio.shield(
-            asyncio.gather(gateway.wallets.post(hold, settlement, debit, loss), gateway.traffic.flush_if_due())
-        )
+        post = gateway.wallets.post(hold, settlement, debit, loss)
+        posted = await asyncio.shield(gateway.traffic.beside(post))
     except StoreBusy:
         posted = False
     if not posted:
@@ -397,6 +396,6 @@ async def void(call: OpenCall, offer: Offer | None = None, usage: Usage | None =
         cost = pricing.upstream_cost(usage, call.hold.prices[offer.provider.name])
         loss = _loss(call, offer, cost, "broken_stream")
     try:
-        await asyncio.shield(asyncio.gather(gateway.wallets.void(call.hold, loss), gateway.traffic.flush_if_due()))
+        await asyncio.shield(gateway.traffic.beside(gateway.wallets.void(call.hold, loss)))
     except StoreBusy:
         gateway.telemetry.alarm("VoidFailed", request_id=call.hold.request_id)  # the sweeper gives it back

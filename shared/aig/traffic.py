@@ -3,9 +3,15 @@
 A write goes out beside a settle, at most every ten seconds: it costs no time, and a hundredth of a write per request.
 """
 
+import asyncio
+from collections.abc import Awaitable
+from typing import TypeVar
+
 from aig.clock import Clock
 from aig.health import Minute
 from aig.ports import HealthLog, StoreBusy
+
+T = TypeVar("T")
 
 FLUSH_EVERY_S = 10.0
 
@@ -25,12 +31,21 @@ class Traffic:
             self._pending[key] = Minute(provider, model, minute)
         self._pending[key].record(latency_ms, error)
 
+    async def beside(self, work: Awaitable[T]) -> T:
+        """The result of `work`, with a write at the same time if one is due."""
+        if not self._due():
+            return await work
+        result, _ = await asyncio.gather(work, self.flush_if_due())
+        return result
+
+    def _due(self) -> bool:
+        return bool(self._pending) and self._clock.monotonic() - self._flushed_at >= FLUSH_EVERY_S
+
     async def flush_if_due(self) -> None:
         """Write what has gathered. Health is a hint: what cannot be written is dropped, no request suffers."""
-        now = self._clock.monotonic()
-        if not self._pending or now - self._flushed_at < FLUSH_EVERY_S:
+        if not self._due():
             return
-        self._flushed_at = now
+        self._flushed_at = self._clock.monotonic()
         pending, self._pending = self._pending, {}
         try:
             await self._log.add(pending.values())

@@ -13,7 +13,7 @@ from aig.aws.once import DynamoOnce
 from aig.aws.secrets import Environment, SecretsManager
 from aig.aws.sigv4 import Credentials
 from aig.aws.table import Table
-from aig.aws.telemetry import PowertoolsTelemetry
+from aig.aws.telemetry import JsonTelemetry
 from aig.aws.wallets import DynamoWallets
 from aig.catalog import model as catalog
 from aig.clock import Clock, SystemClock
@@ -72,6 +72,14 @@ def _credentials(env: Mapping[str, str]) -> Credentials:
     )
 
 
+def _telemetry(env: Mapping[str, str]) -> Telemetry:
+    return JsonTelemetry(
+        service=env.get("POWERTOOLS_SERVICE_NAME", "aigateway"),
+        level=env.get("POWERTOOLS_LOG_LEVEL", "INFO").upper(),
+        namespace=env.get("POWERTOOLS_METRICS_NAMESPACE", "AIgateway"),
+    )
+
+
 def container(
     env: Mapping[str, str] = os.environ, *, credentials: Credentials | None = None, clock: Clock | None = None
 ) -> Container:
@@ -105,7 +113,7 @@ def container(
         once=DynamoOnce(table, clock),
         secrets=secrets,
         base_urls=base_urls,
-        telemetry=PowertoolsTelemetry(),
+        telemetry=_telemetry(env),
         clock=clock,
         ids=Ids(clock),
     )

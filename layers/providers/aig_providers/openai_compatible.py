@@ -1,9 +1,10 @@
 """Every vendor, and every self-hosted server, that speaks OpenAI's chat wire. Catalog rows are its parameters."""
 
-import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any
+
+from pydantic_core import from_json, to_json
 
 from aig.errors import UpstreamError
 from aig.modalities.chat import ChatChunk, ChatRequest, ChatResult
@@ -30,8 +31,7 @@ def build_request(upstream: Upstream, request: ChatRequest, max_output_tokens: i
     headers = {"Content-Type": "application/json"}
     if upstream.api_key:
         headers["Authorization"] = f"Bearer {upstream.api_key}"
-    payload = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-    return HttpRequest(f"{upstream.base_url.rstrip('/')}/chat/completions", headers, payload)
+    return HttpRequest(f"{upstream.base_url.rstrip('/')}/chat/completions", headers, to_json(body))
 
 
 def _count(table: Any, name: str) -> int:
@@ -70,8 +70,8 @@ def parse_usage(raw: Any) -> Usage | None:
 
 def _object(payload: bytes) -> dict[str, Any]:
     try:
-        body = json.loads(payload)
-    except (ValueError, RecursionError):
+        body = from_json(payload, allow_inf_nan=False)
+    except ValueError:
         raise UpstreamError("malformed") from None
     if not isinstance(body, dict):
         raise UpstreamError("malformed")

@@ -9,9 +9,10 @@ import random
 import time
 from typing import Any
 
-import aiohttp
+from pydantic_core import to_json
 from yarl import URL
 
+from aig.aws import http1
 from aig.aws.sigv4 import Credentials, sign
 
 _CONNECT_S, _TOTAL_S = 2.0, 5.0
@@ -72,47 +73,33 @@ class JsonApi:
         port = "" if self._url.is_default_port() else f":{self._url.port}"
         self._host = f"{self._url.host}{port}"
         self._content_type = f"application/x-amz-json-{version}"
-        self._session: aiohttp.ClientSession | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-
-    def _client(self) -> aiohttp.ClientSession:
-        loop = asyncio.get_running_loop()
-        if self._session is None or self._loop is not loop:
-            self._loop = loop
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60),
-                timeout=aiohttp.ClientTimeout(total=_TOTAL_S, sock_connect=_CONNECT_S),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                skip_auto_headers=("User-Agent", "Accept"),
-            )
-        return self._session
+        self._http = http1.Client(self._url, _CONNECT_S, _TOTAL_S)
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._http.close()
 
     async def _once(self, operation: str, payload: bytes) -> dict[str, Any]:
         target = f"{self._target}.{operation}"
         timestamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         headers = sign(self._credentials, self._region, self._service, self._host, target, payload, timestamp)
         headers["content-type"] = self._content_type
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        head = f"POST / HTTP/1.1\r\n{lines}content-length: {len(payload)}\r\n\r\n"
         try:
-            async with self._client().post(self._url, data=payload, headers=headers) as response:
-                raw = await response.read()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            status, raw = await self._http.exchange(head.encode() + payload)
+        except http1.UnreachableError as error:
             raise _unreachable(error) from error
         try:
             body: dict[str, Any] = json.loads(raw)
         except ValueError as error:
             raise _unreachable(error) from error
-        if response.status != 200:
-            raise AwsError(str(body.get("__type", response.status)).rpartition("#")[2], body)
+        if status != 200:
+            raise AwsError(str(body.get("__type", status)).rpartition("#")[2], body)
         return body
 
     async def call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
         """The answer's body. Raises AwsError, after retries with full jitter where a retry may help."""
-        payload = json.dumps(request, separators=(",", ":")).encode()
+        payload = to_json(request)
         for attempt in range(_TRIES - 1):
             try:
                 return await self._once(operation, payload)

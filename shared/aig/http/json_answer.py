@@ -1,9 +1,9 @@
 """A JSON object as an answer, as compact as it can be written."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic_core import to_json
 from starlette.responses import Response
 
 
@@ -11,4 +11,4 @@ class JsonAnswer(Response):
     media_type = "application/json"
 
     def __init__(self, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(), headers=headers)
+        super().__init__(to_json(body), headers=headers)

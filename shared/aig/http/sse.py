@@ -1,10 +1,10 @@
 """A stream of JSON objects as server-sent events."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+from pydantic_core import to_json
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
@@ -52,7 +52,7 @@ class EventStream(Response):
         comments = asyncio.create_task(keep_alive())
         try:
             async for chunk in self._chunks:
-                await write(b"data: " + json.dumps(chunk, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n")
+                await write(b"data: " + to_json(chunk) + b"\n\n")
         finally:
             comments.cancel()
         await write(_DONE, more=False)

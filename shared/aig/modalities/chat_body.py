@@ -7,6 +7,7 @@ import re
 from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, with_config
+from pydantic_core import to_json
 from typing_extensions import TypedDict
 
 from aig.errors import InvalidRequest
@@ -268,7 +269,7 @@ def parse(body: dict[str, Any]) -> ChatRequest:
 
 def _prompt_bytes(body: dict[str, Any]) -> int:
     parts = [body["messages"], body.get("tools"), body.get("response_format"), body.get("functions")]
-    return sum(len(json.dumps(part, ensure_ascii=False).encode()) for part in parts if part)
+    return sum(len(to_json(part)) for part in parts if part)
 
 
 def _check_schema(schema: Any, path: str) -> None:
