@@ -52,7 +52,10 @@ def parse_usage(raw: Any) -> Usage | None:
         prompt, completion = _count(raw, "prompt_tokens"), _count(raw, "completion_tokens")
         cached = min(_count(raw.get("prompt_tokens_details"), "cached_tokens"), prompt)
         audio_in = min(_count(raw.get("prompt_tokens_details"), "audio_tokens"), prompt - cached)
-        reasoning = min(_count(raw.get("completion_tokens_details"), "reasoning_tokens"), completion)
+        reasoning = _count(raw.get("completion_tokens_details"), "reasoning_tokens")
+        if reasoning and _count(raw, "total_tokens") == prompt + completion + reasoning:
+            completion += reasoning  # xAI counts reasoning beside the completion; only its total tells
+        reasoning = min(reasoning, completion)
         audio_out = min(_count(raw.get("completion_tokens_details"), "audio_tokens"), completion - reasoning)
     except ValueError:
         return None
@@ -85,6 +88,8 @@ def _choices(body: dict[str, Any], said: str) -> list[dict[str, Any]]:
     for choice in choices:
         if not isinstance(choice, dict) or not isinstance(choice.get(said), dict):
             raise UpstreamError("malformed")
+        if not isinstance(choice.get("index") or 0, int):
+            raise UpstreamError("malformed")
     return choices
 
 
@@ -110,21 +115,33 @@ class _Progress:
     """Which choices of a stream have begun and which have ended: an early end must not pass for an answer."""
 
     def __init__(self) -> None:
-        self._open: set[int] = set()
+        self._open: dict[int, str] = {}
         self._any = False
+        self._last: dict[str, Any] = {}
 
     def see(self, body: dict[str, Any]) -> None:
         for choice in body["choices"]:
             self._any = True
+            self._last = body
             index = choice.get("index") or 0
             if choice.get("finish_reason"):
-                self._open.discard(index)
+                self._open.pop(index, None)
+            elif choice["delta"].get("tool_calls"):
+                self._open[index] = "tool_calls"
             else:
-                self._open.add(index)
+                self._open.setdefault(index, "stop")
 
-    @property
-    def complete(self) -> bool:
-        return self._any and not self._open
+    def end(self, *, counted: bool, done: bool) -> dict[str, Any] | None:
+        """The chunk that the provider left out, if any. Raises UpstreamError for a stream that was cut.
+
+        OpenRouter has passed on streams without a finish reason: usage and [DONE] show that they are whole.
+        """
+        if not self._any or (self._open and not (counted and done)):
+            raise UpstreamError("malformed")
+        if not self._open:
+            return None
+        ends = [{"index": index, "delta": {}, "finish_reason": why} for index, why in sorted(self._open.items())]
+        return {**self._last, "choices": ends}
 
 
 class OpenAICompatibleChat:
@@ -144,7 +161,7 @@ class OpenAICompatibleChat:
     async def stream(
         self, upstream: Upstream, request: ChatRequest, max_output_tokens: int
     ) -> AsyncIterator[ChatChunk]:
-        progress, timeouts = _Progress(), upstream.timeouts
+        progress, timeouts, counted, done = _Progress(), upstream.timeouts, False, False
         async with AsyncExitStack() as stack:
 
             async def head() -> Reply:
@@ -157,14 +174,16 @@ class OpenAICompatibleChat:
             reply = await wire.within(timeouts.first_byte, head())
             async for payload in wire.sse_payloads(reply, timeouts):
                 if payload == b"[DONE]":
+                    done = True
                     await wire.finish(reply)
                     break
                 chunk = parse_event(payload)
+                counted = counted or chunk.usage is not None
                 if chunk.body is not None:
                     progress.see(chunk.body)
                 yield chunk
-        if not progress.complete:
-            raise UpstreamError("malformed")
+        if missing := progress.end(counted=counted, done=done):
+            yield ChatChunk(missing)
 
 
 class OpenAICompatible:

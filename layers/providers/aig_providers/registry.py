@@ -17,8 +17,11 @@ class Registry:
         """The adapter. Raises LookupError for a wire that has no module here."""
         wire = provider.wire
         if wire not in self._loaded:
-            if not _WIRE.fullmatch(wire):
-                raise LookupError(f"{provider.name} names the wire {wire!r}, which is not a module name")
-            adapter: Adapter = import_module(f"aig_providers.{wire}").ADAPTER
+            try:
+                if not _WIRE.fullmatch(wire):
+                    raise ModuleNotFoundError
+                adapter: Adapter = import_module(f"aig_providers.{wire}").ADAPTER
+            except (ModuleNotFoundError, AttributeError) as error:
+                raise LookupError(f"{provider.name} names the wire {wire!r}, which no adapter here speaks") from error
             self._loaded[wire] = adapter
         return self._loaded[wire]

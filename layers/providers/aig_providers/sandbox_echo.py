@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from aig.modalities.json_schema import resolve
 
 _MAX_DEPTH = 12
+_MAX_NODES = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,43 +26,52 @@ class Completion:
     samples: int
 
 
-def from_schema(schema: Any, root: Any = None, depth: int = 0) -> Any:
+class _Maker:
+    """Values for the schemas of one document. A recursion without end is cut by its depth and by the nodes made."""
+
+    def __init__(self, root: Any) -> None:
+        self._root = root
+        self._nodes = 0
+
+    def value(self, schema: Any, depth: int = 0) -> Any:
+        self._nodes += 1
+        if not isinstance(schema, Mapping) or depth > _MAX_DEPTH:
+            return "Paris" if schema is not False else None
+        if "$ref" in schema:
+            return self.value(resolve(self._root, schema["$ref"]), depth + 1)
+        if "const" in schema:
+            return schema["const"]
+        if schema.get("enum"):
+            return schema["enum"][0]
+        for key in ("anyOf", "oneOf", "allOf"):
+            if schema.get(key):
+                return self.value(schema[key][0], depth + 1)
+        return self._of_type(schema, depth)
+
+    def _of_type(self, schema: Mapping[str, Any], depth: int) -> Any:
+        kind = schema.get("type", "object" if "properties" in schema else "string")
+        ending = depth >= _MAX_DEPTH or self._nodes > _MAX_NODES
+        match kind[0] if isinstance(kind, list) else kind:
+            case "object":
+                properties = schema.get("properties", {})
+                wanted = schema.get("required", ()) if ending else properties
+                return {name: self.value(properties[name], depth + 1) for name in wanted if name in properties}
+            case "array":
+                return [] if ending else [self.value(schema.get("items", {}), depth + 1)]
+            case "integer":
+                return max(7, math.ceil(schema.get("minimum", 7)))
+            case "number":
+                return max(7.5, schema.get("minimum", 7.5))
+            case "boolean":
+                return True
+            case "null":
+                return None
+        return "Paris"
+
+
+def from_schema(schema: Any) -> Any:
     """A value that fits a JSON schema: const, the first enum or alternative, all properties, one item."""
-    root = schema if root is None else root
-    if not isinstance(schema, Mapping) or depth > _MAX_DEPTH:
-        return "Paris" if schema is not False else None
-    if "$ref" in schema:
-        return from_schema(resolve(root, schema["$ref"]), root, depth + 1)
-    if "const" in schema:
-        return schema["const"]
-    if schema.get("enum"):
-        return schema["enum"][0]
-    for key in ("anyOf", "oneOf", "allOf"):
-        if schema.get(key):
-            return from_schema(schema[key][0], root, depth + 1)
-    return _of_type(schema, root, depth)
-
-
-def _of_type(schema: Mapping[str, Any], root: Any, depth: int) -> Any:
-    kind = schema.get("type", "object" if "properties" in schema else "string")
-    kind = kind[0] if isinstance(kind, list) else kind
-    match kind:
-        case "object":
-            properties = schema.get("properties", {})
-            if depth >= _MAX_DEPTH:  # a recursion that its optional properties would carry on without end
-                properties = {name: properties[name] for name in schema.get("required", ()) if name in properties}
-            return {name: from_schema(part, root, depth + 1) for name, part in properties.items()}
-        case "array":
-            return [from_schema(schema.get("items", {}), root, depth + 1)] if depth < _MAX_DEPTH else []
-        case "integer":
-            return max(7, schema.get("minimum", 7))
-        case "number":
-            return max(7.5, schema.get("minimum", 7.5))
-        case "boolean":
-            return True
-        case "null":
-            return None
-    return "Paris"
+    return _Maker(schema).value(schema)
 
 
 def _text(content: Any) -> str:
@@ -129,7 +140,7 @@ def echo(body: Mapping[str, Any]) -> Completion:
     function = _called(body)
     if function is None:
         text, finish = _cut(_answer(body), body)
-        message: dict[str, Any] = {"role": "assistant", "content": text}
+        message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
         deltas: list[dict[str, Any]] = [
             {"role": "assistant", "content": ""},
             *({"content": piece} for piece in _pieces(text)),
@@ -142,7 +153,7 @@ def echo(body: Mapping[str, Any]) -> Completion:
             "type": "function",
             "function": {"name": function["name"], "arguments": arguments},
         }
-        message = {"role": "assistant", "content": None, "tool_calls": [call]}
+        message = {"role": "assistant", "content": None, "refusal": None, "tool_calls": [call]}
         head = {**call, "index": 0, "function": {"name": function["name"], "arguments": ""}}
         deltas = [
             {"role": "assistant", "content": None, "tool_calls": [head]},

@@ -4,7 +4,6 @@ aiohttp, because the HTTP client is what a call costs most: bench/README.md has 
 """
 
 import asyncio
-import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import aiohttp
+from pydantic_core import from_json
 
 from aig.clock import Clock, SystemClock
 from aig.errors import UpstreamError, UpstreamKind
@@ -74,8 +74,11 @@ class Client:
         loop = asyncio.get_running_loop()
         if self._session is not None and self._loop is not loop:
             self._session = None  # its loop is gone, and its connections with it
-        if self._session is not None and not self._in_use and self._clock.now() - self._used_at > IDLE_S:
-            await self.close()
+        stale = None
+        if not self._in_use and self._clock.now() - self._used_at > IDLE_S:
+            stale, self._session = self._session, None
+        # Whoever comes while the old session is closing must find the new one, in use.
+        self._used_at = self._clock.now()
         if self._session is None:
             self._loop = loop
             self._session = aiohttp.ClientSession(
@@ -84,7 +87,10 @@ class Client:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"User-Agent": "aigateway", "Accept-Encoding": "identity"},
             )
-        return self._session
+        session = self._session
+        if stale is not None:
+            await stale.close()
+        return session
 
     async def close(self) -> None:
         if self._session is not None:
@@ -162,7 +168,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 def status_error(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
     """What a status other than 200 means, with the slugs of an OpenAI-shaped error body; its prose is dropped."""
     try:
-        detail = json.loads(body)["error"]
+        detail = from_json(body)["error"]
         code, param = _slug(detail.get("code")), _slug(detail.get("param"))
     except (ValueError, KeyError, TypeError, AttributeError):
         code = param = None
@@ -181,6 +187,7 @@ class SseReader:
     def __init__(self) -> None:
         self._rest = b""
         self._data: list[bytes] = []
+        self._data_bytes = 0
 
     def feed(self, piece: bytes) -> list[bytes]:
         """The payloads that `piece` completes. Raises UpstreamError for a line without end."""
@@ -195,9 +202,12 @@ class SseReader:
         for line in lines:
             if line.startswith(b"data:"):
                 self._data.append(line[5:].removeprefix(b" "))
+                self._data_bytes += len(line)
+                if self._data_bytes > MAX_LINE_BYTES:
+                    raise UpstreamError("malformed")
             elif not line and self._data:
                 payloads.append(b"\n".join(self._data))
-                self._data = []
+                self._data, self._data_bytes = [], 0
         return payloads
 
     def end(self) -> list[bytes]:

@@ -48,6 +48,10 @@ class _Connection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             self._fail(type(error).__name__)
 
+    def on_message_begin(self) -> None:
+        if self._answer is None:  # nobody asked: what follows must not pass for the next caller's answer
+            self.close()
+
     def on_body(self, data: bytes) -> None:
         self._body += data
 
@@ -59,10 +63,6 @@ class _Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         if answer is not None and not answer.done():
             answer.set_result((status, body))
-            if not self.closed and len(self._idle) < _MAX_IDLE:
-                self._idle.append(self)
-                return
-        self.close()
 
     def _fail(self, why: str = "timeout") -> None:
         answer, self._answer = self._answer, None
@@ -73,7 +73,7 @@ class _Connection(asyncio.Protocol):
     def close(self) -> None:
         self.closed = True
         if self._transport is not None:
-            self._transport.close()
+            self._transport.abort()  # not close(), which waits for a peer that may be gone to take what is unsent
 
     async def exchange(self, request: bytes, seconds: float) -> tuple[int, bytes]:
         assert self._transport is not None
@@ -82,12 +82,18 @@ class _Connection(asyncio.Protocol):
         timer = self._loop.call_later(seconds, self._fail)
         self._transport.write(request)
         try:
-            return await answer
+            status, body = await answer
         except asyncio.CancelledError:
             self.close()
             raise
         finally:
             timer.cancel()
+        # Only now: until its caller is awake, a timer or a cancellation may still close this connection.
+        if not self.closed and len(self._idle) < _MAX_IDLE:
+            self._idle.append(self)
+        else:
+            self.close()
+        return status, body
 
 
 class Client:

@@ -90,11 +90,15 @@ class JsonApi:
         except http1.UnreachableError as error:
             raise _unreachable(error) from error
         try:
-            body: dict[str, Any] = json.loads(raw)
+            body = json.loads(raw)
         except ValueError as error:
             raise _unreachable(error) from error
+        if not isinstance(body, dict):
+            raise _unreachable(ValueError())
         if status != 200:
-            raise AwsError(str(body.get("__type", status)).rpartition("#")[2], body)
+            # A front end that fails names no exception.
+            name = str(body.get("__type") or ("InternalServerError" if status >= 500 else status))
+            raise AwsError(name.rpartition("#")[2], body)
         return body
 
     async def call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:

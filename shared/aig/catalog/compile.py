@@ -26,7 +26,10 @@ def _provider(name: str, row: Mapping[str, Any]) -> dict[str, Any]:
     unknown = set(row) - {"title", "wire", "base_url", "key", "max_tokens_field", "timeouts"}
     if unknown or "title" not in row:
         raise ValueError(f"providers.toml [{name}]: title missing, or unknown fields {sorted(unknown)}")
-    Timeouts(**row.get("timeouts", {}))
+    try:
+        Timeouts(**row.get("timeouts", {}))
+    except TypeError as error:
+        raise ValueError(f"providers.toml [{name}]: {error}") from None
     return dict(row)
 
 
@@ -35,7 +38,10 @@ def _prices(place: str, table: Mapping[str, str]) -> dict[str, int]:
     for unit, text in table.items():
         if unit not in UNITS:
             raise ValueError(f"{place}: {unit} is not a unit; known are {sorted(UNITS)}")
-        pico = price_per_million(text)
+        try:
+            pico = price_per_million(text)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{place}: {unit} must be dollars in quotes: {error}") from None
         if pico and not MIN_PICO <= pico <= MAX_USD_PER_MILLION * 10**6:
             raise ValueError(f"{place}: {unit} at ${text} a million is out of bounds; prices are per million units")
         prices[unit] = int(pico)

@@ -112,10 +112,12 @@ def output_text(body: Mapping[str, Any]) -> str:
     pieces: list[Any] = []
     for choice in body.get("choices") or ():
         said = choice.get("message") or choice.get("delta") or {}
-        pieces += [said.get(key) or "" for key in ("content", "reasoning_content", "reasoning", "refusal")]
-        for call in said.get("tool_calls") or ():
-            function = call.get("function") or {}
-            pieces += [function.get("name") or "", function.get("arguments") or ""]
+        pieces += [said.get(key) for key in ("content", "reasoning_content", "reasoning", "refusal")]
+        calls = said.get("tool_calls")
+        for call in calls if isinstance(calls, list) else ():
+            function = call.get("function") if isinstance(call, Mapping) else None
+            if isinstance(function, Mapping):
+                pieces += [function.get("name"), function.get("arguments")]
     return "".join(piece for piece in pieces if isinstance(piece, str))
 
 

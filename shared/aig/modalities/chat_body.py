@@ -1,8 +1,6 @@
 """The body of a chat request: strict where OpenAI's API is strict, open where clients run ahead of it."""
 
 import base64
-import binascii
-import json
 import re
 from typing import Annotated, Any, Literal, NotRequired
 
@@ -84,26 +82,26 @@ class ToolCall(TypedDict):
 @with_config(_OPEN)
 class InstructionMessage(TypedDict):
     role: Literal["system", "developer"]
-    content: str | list[TextPart]
+    content: str | Annotated[list[TextPart], Field(fail_fast=True)]
 
 
 @with_config(_OPEN)
 class UserMessage(TypedDict):
     role: Literal["user"]
-    content: str | Annotated[list[Part], Field(min_length=1)]
+    content: str | Annotated[list[Part], Field(min_length=1, fail_fast=True)]
 
 
 @with_config(_OPEN)
 class AssistantMessage(TypedDict):
     role: Literal["assistant"]
-    content: NotRequired[str | list[AssistantPart] | None]
-    tool_calls: NotRequired[list[ToolCall] | None]
+    content: NotRequired[str | Annotated[list[AssistantPart], Field(fail_fast=True)] | None]
+    tool_calls: NotRequired[Annotated[list[ToolCall], Field(fail_fast=True)] | None]
 
 
 @with_config(_OPEN)
 class ToolMessage(TypedDict):
     role: Literal["tool"]
-    content: str | list[Part]
+    content: str | Annotated[list[Part], Field(fail_fast=True)]
     tool_call_id: str
 
 
@@ -179,7 +177,7 @@ class ChatBody(TypedDict):
     """Body of POST /v1/chat/completions. Every OpenAI parameter is accepted; fields not listed here are forwarded."""
 
     model: Annotated[str, StringConstraints(min_length=1)]
-    messages: Annotated[list[Message], Field(min_length=1, max_length=10_000)]
+    messages: Annotated[list[Message], Field(min_length=1, max_length=10_000, fail_fast=True)]
     max_tokens: NotRequired[Count | None]
     max_completion_tokens: NotRequired[Count | None]
     temperature: NotRequired[Annotated[float, Field(ge=0, le=2)] | None]
@@ -274,9 +272,9 @@ def _prompt_bytes(body: dict[str, Any]) -> int:
 
 def _check_schema(schema: Any, path: str) -> None:
     try:
-        json_schema.check(schema)
-        if len(json.dumps(schema)) > json_schema.MAX_SCHEMA_BYTES:
+        if len(to_json(schema)) > json_schema.MAX_SCHEMA_BYTES:
             raise ValueError(f"it is larger than {json_schema.MAX_SCHEMA_BYTES // 1024} kB")
+        json_schema.check(schema)
     except ValueError as error:
         raise InvalidRequest(f"{path} is not a usable JSON schema: {error}.", param=path) from None
 
@@ -344,7 +342,7 @@ def _check_messages(messages: list[dict[str, Any]], capabilities: set[str]) -> t
 def _decode(text: str, path: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
-    except binascii.Error:
+    except ValueError:  # of base64, or of what is not even ASCII
         raise InvalidRequest(f"{path} is not valid base64.", param=path) from None
 
 

@@ -3,12 +3,16 @@
 Patterns are never run. A recursive schema is fine as long as the recursion passes through a value.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import unquote
 
 MAX_SCHEMA_BYTES = 256 * 1024
 MAX_DEPTH = 64
+MAX_CHAIN = 16  # references that lead to references
 _TYPES = {"object", "array", "string", "number", "integer", "boolean", "null"}
+_BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
 _MAPS = ("properties", "$defs", "definitions", "patternProperties")
 _LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
 _SINGLES = ("items", "additionalProperties", "not", "contains", "if", "then", "else", "propertyNames")
@@ -18,27 +22,37 @@ def resolve(root: Any, reference: str) -> Any:
     """What a local `$ref` points at. Raises ValueError if it is not local or points nowhere."""
     if not reference.startswith("#"):
         raise ValueError(f"$ref {reference!r} is not local: it must start with '#'")
+    first, *parts = unquote(reference[1:]).split("/")
     node = root
-    for part in reference[1:].split("/")[1:]:
+    for part in parts:
         key = part.replace("~1", "/").replace("~0", "~")
-        if not isinstance(node, dict) or key not in node:
+        if isinstance(node, dict) and key in node:
+            node = node[key]
+        elif isinstance(node, list) and re.fullmatch(r"\d{1,6}", key, re.ASCII) and int(key) < len(node):
+            node = node[int(key)]
+        else:
             raise ValueError(f"$ref {reference!r} points nowhere")
-        node = node[key]
+    if first:
+        raise ValueError(f"$ref {reference!r} points nowhere: after '#' comes '/'")
     return node
 
 
 def _check_reference(root: Any, schema: dict[str, Any]) -> None:
-    seen = set()
+    seen: set[str] = set()
     node: Any = schema
     while isinstance(node, dict) and isinstance(reference := node.get("$ref"), str):
         if reference in seen:
             raise ValueError(f"$ref {reference!r} refers to itself without end")
+        if len(seen) == MAX_CHAIN:
+            raise ValueError(f"$ref {reference!r} is behind more than {MAX_CHAIN} others")
         seen.add(reference)
         node = resolve(root, reference)
 
 
 def _check_keywords(schema: dict[str, Any]) -> None:
-    types = schema.get("type", [])
+    types = schema.get("type", "string")
+    if types == []:
+        raise ValueError("type must name a type")
     for name in types if isinstance(types, list) else [types]:
         if not isinstance(name, str) or name not in _TYPES:
             raise ValueError(f"{name!r} is not a JSON schema type")
@@ -47,6 +61,9 @@ def _check_keywords(schema: dict[str, Any]) -> None:
     required = schema.get("required", [])
     if not (isinstance(required, list) and all(isinstance(name, str) for name in required)):
         raise ValueError("required must be a list of property names")
+    for bound in _BOUNDS:
+        if bound in schema and type(schema[bound]) not in (int, float):
+            raise ValueError(f"{bound} must be a number")
     if "$ref" in schema and not isinstance(schema["$ref"], str):
         raise ValueError("$ref must be a string")
 

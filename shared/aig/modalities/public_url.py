@@ -64,6 +64,9 @@ def public_host(url: str) -> str:
     host = unicodedata.normalize("NFKC", parts.hostname or "").replace("\u3002", ".").rstrip(".").lower()
     if not host or any(char.isspace() for char in host):
         raise ValueError("it has no host")
+    if ":" not in host and not all(char.isalnum() or char in "-._" for char in host):
+        # Browsers and C libraries disagree on anything else: some decode it, some drop it, some end the host at it.
+        raise ValueError("its host must be letters, digits, dots and hyphens")
     address = _literal_address(host)
     if address is not None and not is_public_address(address):
         raise ValueError("its address is not public")
