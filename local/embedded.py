@@ -92,18 +92,20 @@ class _Before:
 
         self._table = backend.get_table(action["TableName"])
         named = action.get("Key") or action["Item"]
-        self._keys = [DynamoType(named[name]) for name in (self._table.hash_key_attr, self._table.range_key_attr)]
+        names = filter(None, (self._table.hash_key_attr, self._table.range_key_attr))
+        self._keys = [DynamoType(named[name]) for name in names]
         self._item = copy.deepcopy(self._table.get_item(*self._keys))
         stream = self._table.stream_shard
         self._stream_length = len(stream.items) if stream else 0
 
     def restore(self) -> None:
         """Puts the item and the stream back."""
-        hash_key, range_key = self._keys
+        hash_key, *range_keys = self._keys
+        holder, key = (self._table.items[hash_key], range_keys[0]) if range_keys else (self._table.items, hash_key)
         if self._item is None:
-            self._table.items[hash_key].pop(range_key, None)
+            holder.pop(key, None)
         else:
-            self._table.items[hash_key][range_key] = self._item
+            holder[key] = self._item
         if self._table.stream_shard:
             del self._table.stream_shard.items[self._stream_length :]
 

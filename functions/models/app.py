@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,12 @@ _EXAMPLE = {
 _CATALOG_DATE = 1_795_305_600  # OpenAI's clients expect `created`; the day the catalog format began stands in for all
 
 
+def _list(data: Sequence[dict[str, Any]], name: str) -> Response:
+    """A whole list; `name` is the field that identifies an entry."""
+    first, last = (data[0][name], data[-1][name]) if data else (None, None)
+    return JsonAnswer({"object": "list", "data": data, "has_more": False, "first_id": first, "last_id": last})
+
+
 async def _available(catalog: Catalog) -> frozenset[str]:
     """Names of the providers that are set up."""
     providers = list(catalog.providers.values())
@@ -94,7 +101,13 @@ def _describe(model: Model, available: frozenset[str]) -> dict[str, Any]:
         "List the models, with prices and whether they can be called here",
         "models",
         public=True,
-        answer={"object": "list", "data": [_EXAMPLE]},
+        answer={
+            "object": "list",
+            "data": [_EXAMPLE],
+            "has_more": False,
+            "first_id": "sandbox/echo",
+            "last_id": "sandbox/echo",
+        },
         parameters=(
             query("modality", "Only models of this modality, such as text."),
             query("provider", "Only models by this vendor or served by this provider."),
@@ -115,7 +128,7 @@ async def list_models(request: Request) -> Response:
         )
 
     data = [_describe(model, available) for model in gateway.catalog.models.values() if matches(model)]
-    return JsonAnswer({"object": "list", "data": data})
+    return _list(data, "id")
 
 
 @app.get(
@@ -186,6 +199,9 @@ _WINDOW_EXAMPLE = {
                     "models": [{"model": "sandbox/echo", "windows": {"5m": _WINDOW_EXAMPLE}}],
                 }
             ],
+            "has_more": False,
+            "first_id": "sandbox",
+            "last_id": "sandbox",
         },
     ),
 )
@@ -194,7 +210,7 @@ async def list_provider_health() -> Response:
     available = await _available(gateway.catalog)
     providers = gateway.catalog.providers.values()
     data = await asyncio.gather(*(_provider_health(p, p.name in available, now) for p in providers))
-    return JsonAnswer({"object": "list", "data": data})
+    return _list(data, "provider")
 
 
 @app.get("/openapi.json", include_in_schema=False)

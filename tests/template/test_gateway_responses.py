@@ -40,4 +40,5 @@ def test_the_body_is_our_error(stack: Stack, kind: str) -> None:
 def test_the_headers_carry_the_request_id_and_the_wait(stack: Stack, kind: str) -> None:
     headers = stack.gateway_responses[kind].headers
     wait = {"Retry-After": "'1'"} if kind in RETRYABLE else {}
-    assert headers == {"x-request-id": "context.requestId", **wait}
+    ids = dict.fromkeys(("x-request-id", "request-id"), "context.requestId")
+    assert headers == {**ids, **wait}

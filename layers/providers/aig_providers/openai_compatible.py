@@ -115,31 +115,30 @@ class _Progress:
     """Which choices of a stream have begun and which have ended: an early end must not pass for an answer."""
 
     def __init__(self) -> None:
-        self._open: dict[int, str] = {}
-        self._any = False
+        self._open: dict[int, str] = {}  # index -> the reason it would end for
+        self._ended: set[int] = set()
         self._last: dict[str, Any] = {}
 
     def see(self, body: dict[str, Any]) -> None:
         for choice in body["choices"]:
-            self._any = True
             self._last = body
             index = choice.get("index") or 0
             if choice.get("finish_reason"):
                 self._open.pop(index, None)
-            elif choice["delta"].get("tool_calls"):
-                self._open[index] = "tool_calls"
-            else:
-                self._open.setdefault(index, "stop")
+                self._ended.add(index)
+            elif index not in self._ended:
+                calling = choice["delta"].get("tool_calls") or self._open.get(index) == "tool_calls"
+                self._open[index] = "tool_calls" if calling else "stop"
 
     def end(self, *, counted: bool, done: bool) -> dict[str, Any] | None:
         """The chunk that the provider left out, if any. Raises UpstreamError for a stream that was cut.
 
         OpenRouter has passed on streams without a finish reason: usage and [DONE] show that they are whole.
         """
-        if not self._any or (self._open and not (counted and done)):
-            raise UpstreamError("malformed")
-        if not self._open:
+        if not self._open and self._ended:
             return None
+        if not self._open or not (counted and done):
+            raise UpstreamError("malformed")
         ends = [{"index": index, "delta": {}, "finish_reason": why} for index, why in sorted(self._open.items())]
         return {**self._last, "choices": ends}
 
@@ -153,7 +152,7 @@ class OpenAICompatibleChat:
             async with self._post(build_request(upstream, request, max_output_tokens), upstream.timeouts) as reply:
                 payload = await wire.read_all(reply)
                 if reply.status != 200:
-                    raise wire.status_error(reply.status, reply.headers, payload)
+                    raise wire.status_error(reply.status, reply.headers, payload, upstream.api_key)
                 return payload
 
         return parse_response(await wire.within(upstream.timeouts.total, exchange()))
@@ -168,7 +167,8 @@ class OpenAICompatibleChat:
                 post = self._post(build_request(upstream, request, max_output_tokens), timeouts)
                 reply = await stack.enter_async_context(post)
                 if reply.status != 200:
-                    raise wire.status_error(reply.status, reply.headers, await wire.read_all(reply))
+                    body = await wire.read_all(reply)
+                    raise wire.status_error(reply.status, reply.headers, body, upstream.api_key)
                 return reply
 
             reply = await wire.within(timeouts.first_byte, head())

@@ -148,11 +148,15 @@ _STATUS_KINDS: Mapping[int, UpstreamKind] = {
     429: "rate_limited",
 }
 _OUT_OF_CREDIT = frozenset({"insufficient_quota", "credit_balance_exhausted", "billing_hard_limit_reached"})
-_SLUG = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
+_CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_PARAM = re.compile(r"[A-Za-z][A-Za-z0-9_.\[\]]{0,63}")
 
 
-def _slug(value: Any) -> str | None:
-    return value if isinstance(value, str) and _SLUG.fullmatch(value) else None
+def _slug(value: Any, form: re.Pattern[str], secret: str | None) -> str | None:
+    """The text if it has the form of a slug and does not quote our key back at us."""
+    if not isinstance(value, str) or not form.fullmatch(value):
+        return None
+    return None if secret and secret.lower() in value.lower() else value
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -165,11 +169,14 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return None
 
 
-def status_error(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
-    """What a status other than 200 means, with the slugs of an OpenAI-shaped error body; its prose is dropped."""
+def status_error(status: int, headers: Mapping[str, str], body: bytes, secret: str | None = None) -> UpstreamError:
+    """What a status other than 200 means, with the slugs of an OpenAI-shaped error body; its prose is dropped.
+
+    `secret` is the key that was sent: a slug that holds it is dropped too.
+    """
     try:
         detail = from_json(body)["error"]
-        code, param = _slug(detail.get("code")), _slug(detail.get("param"))
+        code, param = _slug(detail.get("code"), _CODE, secret), _slug(detail.get("param"), _PARAM, secret)
     except (ValueError, KeyError, TypeError, AttributeError):
         code = param = None
     kind = _STATUS_KINDS.get(status) or ("rejected" if 400 <= status < 500 else "unavailable")
@@ -185,18 +192,19 @@ class SseReader:
     _LINE_END = re.compile(rb"\r\n|\n|\r")
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest: list[bytes] = []  # of a line whose end has not come
+        self._rest_bytes = 0
         self._data: list[bytes] = []
         self._data_bytes = 0
 
     def feed(self, piece: bytes) -> list[bytes]:
         """The payloads that `piece` completes. Raises UpstreamError for a line without end."""
-        text = self._rest + piece
-        # A CR at the very end may be the first half of a CRLF: wait for what follows.
-        usable = text[:-1] if text.endswith(b"\r") else text
-        *lines, tail = self._LINE_END.split(usable)
-        self._rest = tail + text[len(usable) :]
-        if len(self._rest) > MAX_LINE_BYTES:
+        split_crlf = bool(self._rest) and self._rest[-1].endswith(b"\r")
+        self._rest.append(piece)
+        self._rest_bytes += len(piece)
+        ended = b"\n" in piece or b"\r" in piece or split_crlf
+        lines = self._complete_lines(b"".join(self._rest)) if ended else []
+        if self._rest_bytes > MAX_LINE_BYTES:
             raise UpstreamError("malformed")
         payloads: list[bytes] = []
         for line in lines:
@@ -209,6 +217,14 @@ class SseReader:
                 payloads.append(b"\n".join(self._data))
                 self._data, self._data_bytes = [], 0
         return payloads
+
+    def _complete_lines(self, text: bytes) -> list[bytes]:
+        # A CR at the very end may be the first half of a CRLF: wait for what follows.
+        usable = text[:-1] if text.endswith(b"\r") else text
+        *lines, tail = self._LINE_END.split(usable)
+        rest = tail + text[len(usable) :]
+        self._rest, self._rest_bytes = [rest] if rest else [], len(rest)
+        return lines
 
     def end(self) -> list[bytes]:
         """The payload that a stream without a last blank line leaves."""

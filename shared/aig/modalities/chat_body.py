@@ -341,6 +341,8 @@ def _check_messages(messages: list[dict[str, Any]], capabilities: set[str]) -> t
 
 def _decode(text: str, path: str) -> bytes:
     try:
+        if len(text) % 4:  # Python's decoder lets one padding sign too many pass
+            raise ValueError
         return base64.b64decode(text, validate=True)
     except ValueError:  # of base64, or of what is not even ASCII
         raise InvalidRequest(f"{path} is not valid base64.", param=path) from None

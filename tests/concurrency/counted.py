@@ -1,0 +1,58 @@
+"""The real adapters, counted and, where a test wants it, as dear as the hold allows."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from aig.catalog.model import Provider
+from aig.modalities.chat import ChatAdapter, ChatChunk, ChatRequest, ChatResult
+from aig.modalities.upstream import Upstream
+from aig.modalities.usage import Usage
+from aig.ports import Adapter
+from aig_providers.registry import Registry
+
+Piece = TypeVar("Piece", ChatResult, ChatChunk)
+
+
+class Counted:
+    """Adapters for a gateway. `calls` is how often a provider was asked.
+
+    With `to_the_limit` a run uses up its bounds, so that its charge is its hold and no room ever comes back.
+    """
+
+    def __init__(self, *, to_the_limit: bool = False) -> None:
+        self.calls = 0
+        self.to_the_limit = to_the_limit
+        self._registry = Registry()
+
+    def get(self, provider: Provider) -> Adapter:
+        return _CountedAdapter(_CountedChat(self, self._registry.get(provider).chat))
+
+
+@dataclass(frozen=True, slots=True)
+class _CountedAdapter:
+    chat: ChatAdapter
+
+
+class _CountedChat:
+    def __init__(self, counted: Counted, real: ChatAdapter) -> None:
+        self._counted = counted
+        self._real = real
+
+    def _dear(self, piece: Piece, request: ChatRequest, max_output_tokens: int) -> Piece:
+        if piece.usage is None or not self._counted.to_the_limit:
+            return piece
+        output = max_output_tokens * request.samples
+        return replace(piece, usage=Usage({"input_tokens": request.max_input_tokens, "output_tokens": output}))
+
+    async def complete(self, upstream: Upstream, request: ChatRequest, max_output_tokens: int) -> ChatResult:
+        self._counted.calls += 1
+        result = await self._real.complete(upstream, request, max_output_tokens)
+        return self._dear(result, request, max_output_tokens)
+
+    async def stream(
+        self, upstream: Upstream, request: ChatRequest, max_output_tokens: int
+    ) -> AsyncIterator[ChatChunk]:
+        self._counted.calls += 1
+        async for chunk in self._real.stream(upstream, request, max_output_tokens):
+            yield self._dear(chunk, request, max_output_tokens)

@@ -1,0 +1,82 @@
+"""The functions' apps over moto, with everything that they log in sight."""
+
+import logging
+from collections.abc import AsyncIterator, Iterator
+from typing import Final
+
+import pytest
+from aws_lambda_powertools import Logger
+
+from aig.wiring import Container
+from local.template import Stack
+from tests import apps
+from tests.apps import App
+from tests.builders import PROVIDER_KEY, SECRETS
+from tests.logs import Log
+from tests.upstream import FakeUpstream, fake_upstream
+
+_SERVICES: Final = ("accounts", "chat", "models", "sweeper")
+
+
+@pytest.fixture
+def logged(capsys: pytest.CaptureFixture[str]) -> Iterator[Log]:
+    """Collects logs, metrics and prints; the test fails if a key, a prompt, a provider's key or the pepper is there."""
+    log = Log(capsys)
+    for service in _SERVICES:
+        Logger(service=service, level="DEBUG")
+        for handler in logging.getLogger(service).handlers:
+            if isinstance(handler, logging.StreamHandler):
+                handler.setStream(log)
+    root = logging.getLogger()
+    plain, level = logging.StreamHandler(log), root.level
+    root.addHandler(plain)
+    root.setLevel(logging.INFO)
+    yield log
+    root.setLevel(level)
+    root.removeHandler(plain)
+    text = log.text
+    print(text)  # noqa: T201 (pytest shows it where the test failed)
+    assert not [secret for secret in SECRETS if secret in text]
+
+
+@pytest.fixture
+async def chat(deployed: Stack, container: Container, logged: Log) -> AsyncIterator[App]:
+    """The chat function, just started."""
+    app = App(apps.start(deployed.functions["ChatFunction"]))
+    yield app
+    await app.close()
+
+
+@pytest.fixture
+async def models(deployed: Stack, container: Container, logged: Log) -> AsyncIterator[App]:
+    """The models function's app, just started."""
+    app = App(apps.start(deployed.functions["ModelsFunction"]))
+    yield app
+    await app.close()
+
+
+@pytest.fixture
+async def accounts(deployed: Stack, container: Container, logged: Log) -> AsyncIterator[App]:
+    """The accounts function's app, just started."""
+    app = App(apps.start(deployed.functions["AccountsFunction"]))
+    yield app
+    await app.close()
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[FakeUpstream]:
+    """A provider on loopback."""
+    async with fake_upstream() as fake:
+        yield fake
+
+
+@pytest.fixture
+async def openai_chat(deployed: Stack, container: Container, logged: Log, upstream: FakeUpstream) -> AsyncIterator[App]:
+    """The chat function with a key for OpenAI, whose place `upstream` takes."""
+    app = App(
+        apps.start(
+            deployed.functions["ChatFunction"], AIG_OPENAI_BASE_URL=upstream.base_url, OPENAI_API_KEY=PROVIDER_KEY
+        )
+    )
+    yield app
+    await app.close()

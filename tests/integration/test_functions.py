@@ -1,0 +1,282 @@
+"""The handlers as Lambda calls them: the files of events/, and REST proxy events as API Gateway makes them."""
+
+import json
+import time
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from typing_extensions import override
+
+from aig.aws.health import DynamoHealth
+from aig.traffic import Traffic
+from aig.wiring import Container
+from local import event as rest
+from local.deploy import create_tables
+from local.routing import Router
+from local.template import Stack
+from tests import apps
+from tests.apps import App, Handler, catalog_with, event
+from tests.builders import PROVIDER_KEY, an_account, wallet_of
+from tests.logs import Log
+from tests.unit.clock import FixedClock
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a client of the REST API gets; header names are lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body, read."""
+        return json.loads(self.body)
+
+    @property
+    def refusal(self) -> tuple[int, str, str]:
+        """Status, type and code of an error that has all five fields and the request id."""
+        error = self.json["error"]
+        assert set(error) == {"message", "type", "code", "param", "request_id"}
+        assert error["request_id"] == self.headers["x-request-id"] == self.headers["request-id"]
+        return self.status, error["type"], error["code"]
+
+
+class HastyClock(FixedClock):
+    """The true time, but every look at the monotonic clock finds it a minute later: what is due then is due at once."""
+
+    @override
+    def now(self) -> float:
+        return time.time()
+
+    @override
+    def monotonic(self) -> float:
+        self.time += 60
+        return self.time
+
+
+class RestApi:
+    """API Gateway's part: the route, the event, and the answer in the handler's result."""
+
+    def __init__(self, stack: Stack, **variables: str) -> None:
+        self._stack = stack
+        self._router = Router(stack.routes)
+        self._variables = variables
+        self._handlers: dict[str, Handler] = {}
+
+    async def __call__(self, method: str, path: str, query: str = "", **headers: str) -> Answer:
+        match = self._router.match(method, path)
+        assert match is not None
+        lines = [(name.replace("_", "-"), value) for name, value in {"host": "gateway", **headers}.items()]
+        request = rest.Request(method, path, query, lines, b"", "203.0.113.1", 443, str(uuid.uuid4()))
+        return await self.invoke(
+            match.route.function, rest.build(request, match, self._stack.stage, (), datetime.now(UTC))
+        )
+
+    async def invoke(self, function: str, proxy_event: dict[str, Any]) -> Answer:
+        """The answer of the function with this logical id."""
+        if function not in self._handlers:
+            self._handlers[function] = Handler(self._stack.functions[function], **self._variables)
+        answer = rest.parse_result(await self._handlers[function].invoke(proxy_event), "", ())
+        return Answer(answer.status, dict(answer.headers), answer.body)
+
+    async def close(self) -> None:
+        """Ends the functions."""
+        for handler in self._handlers.values():
+            await handler.close()
+
+
+@pytest.fixture
+async def api(deployed: Stack, container: Container, logged: Log) -> AsyncIterator[RestApi]:
+    """The routes of the Mangum functions."""
+    api = RestApi(deployed)
+    yield api
+    await api.close()
+
+
+class TestEventFiles:
+    async def test_accounts(self, api: RestApi, container: Container) -> None:
+        account = await an_account(container)
+        answer = await api.invoke("AccountsFunction", event("accounts", authorization=f"Bearer {account.key}"))
+        assert (answer.status, answer.json["balance"]) == (200, "10.00")
+        assert answer.headers["x-request-id"].startswith("req_")
+
+    async def test_accounts_as_it_is_committed(self, api: RestApi) -> None:
+        answer = await api.invoke("AccountsFunction", event("accounts"))
+        assert answer.refusal == (401, "authentication_error", "invalid_api_key")
+        assert answer.headers["www-authenticate"] == "Bearer"
+
+    async def test_models(self, api: RestApi) -> None:
+        answer = await api.invoke("ModelsFunction", event("models"))
+        assert answer.status == 200
+        assert "sandbox/echo" in {model["id"] for model in answer.json["data"]}
+
+    async def test_chat(self, chat: App, container: Container) -> None:
+        """Its handler is a web server behind Lambda Web Adapter, which turns the event into this request."""
+        account = await an_account(container)
+        sent = event("chat", authorization=f"Bearer {account.key}")
+        response = await chat.client.request(
+            sent["httpMethod"], sent["path"], headers=sent["headers"], content=sent["body"]
+        )
+        assert response.status_code == 200
+        assert response.json()["choices"][0]["message"]["content"] == "echo: Hello from events/chat.json"
+
+    async def test_sweeper(self, deployed: Stack, container: Container, logged: Log) -> None:
+        sweeper = Handler(deployed.functions["SweeperFunction"])
+        assert await sweeper.invoke(event("sweeper")) == {"voided": 0}
+        await sweeper.close()
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_the_root_needs_no_key(api: RestApi, method: str) -> None:
+    answer = await api(method, "/")
+    assert answer.status == 200
+    assert "x-request-id" in answer.headers
+
+
+async def test_an_unknown_path_is_a_typed_404(api: RestApi) -> None:
+    answer = await api("GET", "/v1/nothing/here")
+    assert answer.refusal == (404, "not_found_error", "not_found")
+    assert "/v1/nothing/here" in answer.json["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/v1/models"), ("DELETE", "/v1/wallet"), ("PUT", "/v1/key"), ("PATCH", "/")]
+)
+async def test_a_wrong_method_is_a_typed_405(api: RestApi, method: str, path: str) -> None:
+    assert (await api(method, path)).refusal == (405, "invalid_request_error", "method_not_allowed")
+
+
+class TestModels:
+    async def test_the_list_holds_prices_and_what_can_be_called(self, api: RestApi) -> None:
+        listed = (await api("GET", "/v1/models")).json
+        assert listed["object"] == "list"
+        models = {model["id"]: model for model in listed["data"]}
+        echo, gpt = models["sandbox/echo"], models["openai/gpt-5.4-mini"]
+        assert (echo["object"], echo["owned_by"], echo["sandbox"], echo["available"]) == (
+            "model", "sandbox", True, True
+        )  # fmt: skip
+        assert isinstance(echo["created"], int)
+        assert echo["offers"][0]["usd_per_million"] == {"input_tokens": "1.00", "output_tokens": "2.00"}
+        # No key for OpenAI is set up here.
+        assert (gpt["sandbox"], gpt["available"], gpt["offers"][0]["available"]) == (False, False, False)
+        assert gpt["offers"][0]["source"].startswith("https://")
+
+    async def test_a_provider_with_a_key_is_available_and_its_key_is_not_shown(
+        self, deployed: Stack, container: Container, logged: Log
+    ) -> None:
+        api = RestApi(deployed, OPENAI_API_KEY=PROVIDER_KEY)
+        answer = await api("GET", "/v1/models/openai/gpt-5.4-mini")
+        assert answer.json["available"] is True
+        assert PROVIDER_KEY.encode() not in answer.body
+        await api.close()
+
+    @pytest.mark.parametrize("path", ["/v1/models/sandbox/echo", "/v1/models/sandbox%2Fecho"])
+    async def test_one_by_its_slug_raw_and_encoded(self, api: RestApi, path: str) -> None:
+        answer = await api("GET", path)
+        assert (answer.status, answer.json["id"]) == (200, "sandbox/echo")
+
+    @pytest.mark.parametrize(
+        ("query", "expected"),
+        [
+            ("modality=text&provider=openai", {"openai/gpt-5.4-mini"}),
+            ("capability=reasoning", {"openai/gpt-5.4-mini"}),
+            ("provider=local", {"local/smollm2-135m-instruct"}),
+            ("modality=video", set()),
+            ("provider=nobody", set()),
+        ],
+    )
+    async def test_filters(self, api: RestApi, query: str, expected: set[str]) -> None:
+        listed = (await api("GET", "/v1/models", query)).json
+        assert {model["id"] for model in listed["data"]} == expected
+
+    async def test_an_unknown_one_names_the_nearest(self, api: RestApi) -> None:
+        answer = await api("GET", "/v1/models/sandbox/eco")
+        assert answer.refusal == (404, "model_not_found", "model_not_found")
+        assert "sandbox/echo" in answer.json["error"]["message"]
+        assert answer.json["error"]["param"] == "model"
+
+
+async def test_the_openapi_document_lists_the_templates_routes(api: RestApi, deployed: Stack) -> None:
+    answer = await api("GET", "/openapi.json")
+    assert answer.headers["content-type"] == "application/json"
+    paths = set(answer.json["paths"])
+    # The rest of the routes serves the document itself and 404s.
+    routes = {route.path for route in deployed.routes} - {"/", "/{proxy+}", "/openapi.json"}
+    assert {path.replace("{model}", "{proxy+}") for path in paths} == routes
+
+
+async def test_the_health_of_providers_is_that_of_real_traffic(deployed: Stack, dynamodb: str, logged: Log) -> None:
+    (table,) = deployed.tables
+    name = f"{table.name}-{uuid.uuid4().hex}"
+    own = replace(table, name=name, definition={**table.definition, "TableName": name})
+    create_tables([own], dynamodb)
+    variables = {"AIG_CORE_TABLE": name, "OPENAI_API_KEY": PROVIDER_KEY}
+    chat = App(apps.start(deployed.functions["ChatFunction"], **variables))
+    account = await an_account(chat.module.container)
+    chat.replace(
+        traffic=Traffic(DynamoHealth(chat.module.container.table), HastyClock()),
+        catalog=catalog_with({"sandbox": {"first_byte": 0.2, "total": 0.2}}),
+    )
+    for model in ("echo", "echo", "echo", "fail-500", "fail-timeout", "fail-429"):
+        await chat.ask(account, model=f"sandbox/{model}")
+    await chat.ask(account, model="sandbox/nothing")
+    await chat.close()
+    api = RestApi(deployed, **variables)
+    answer = await api("GET", "/v1/health/providers")
+    await api.close()
+    providers = {provider["provider"]: provider for provider in answer.json["data"]}
+    sandbox, openai, ollama = providers["sandbox"], providers["openai"], providers["ollama"]
+    assert (sandbox["available"], openai["available"], ollama["available"]) == (True, True, False)
+    assert (sandbox["state"], openai["state"]) == ("degraded", "unknown")
+    assert set(sandbox["windows"]) == {"1m", "5m", "60m"}
+    hour = sandbox["windows"]["60m"]
+    assert (hour["requests"], hour["success_rate"]) == (6, 0.5)
+    assert hour["last_error"] in {"unavailable", "timeout", "rate_limited"}
+    assert 0 < hour["p50_ms"] <= hour["p95_ms"]
+    models = {model["model"]: model["windows"]["60m"] for model in sandbox["models"]}
+    assert {name: window["requests"] for name, window in models.items()} == {
+        "sandbox/echo": 3, "sandbox/fail-500": 1, "sandbox/fail-timeout": 1, "sandbox/fail-429": 1
+    }  # fmt: skip
+    assert (models["sandbox/echo"]["state"], models["sandbox/fail-500"]["state"]) == ("healthy", "down")
+    assert models["sandbox/fail-timeout"]["last_error"] == "timeout"
+    assert openai["windows"]["60m"] == {
+        "state": "unknown", "requests": 0, "success_rate": None, "p50_ms": None, "p95_ms": None, "last_error": None
+    }  # fmt: skip
+    assert PROVIDER_KEY.encode() not in answer.body
+
+
+class TestAccounts:
+    async def test_the_wallet(self, api: RestApi, container: Container) -> None:
+        account = await an_account(container, "12.345678901")
+        answer = await api("GET", "/v1/wallet", authorization=f"Bearer {account.key}")
+        assert answer.json == {
+            "object": "wallet", "balance": "12.345678901", "in_flight": "0.00", "currency": "usd"
+        }  # fmt: skip
+        assert (await wallet_of(container, account)).available == 12_345_678_901
+
+    async def test_the_key(self, api: RestApi, container: Container) -> None:
+        account = await an_account(container, title="ci", allowed_models=["sandbox/*"], default_tag="ci", rpm=9)
+        answer = await api("GET", "/v1/key", authorization=f"Bearer {account.key}")
+        assert answer.json == {
+            "object": "api_key",
+            "id": account.key_id,
+            "name": "ci",
+            "hint": f"{account.key[:15]}…",
+            "scopes": ["admin", "inference", "usage:read"],
+            "rate_limit": {"rpm": 9},
+            "allowed_models": ["sandbox/*"],
+            "default_tag": "ci",
+            "expires_at": None,
+            "spent": "0.00",
+            "remaining": None,
+        }
+
+    async def test_both_want_a_key(self, api: RestApi) -> None:
+        for path in ("/v1/wallet", "/v1/key"):
+            assert (await api("GET", path)).refusal == (401, "authentication_error", "invalid_api_key")

@@ -1,0 +1,165 @@
+"""The catalog as it is deployed, and how a model in it is found."""
+
+import json
+from importlib import resources
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+
+from aig.catalog.model import CATALOG_FILE, Catalog, builtin, parse
+from aig.errors import ModelNotFound
+from aig.modalities.upstream import Timeouts
+
+DATA: dict[str, Any] = {
+    "providers": {
+        "bare-one": {"title": "Bare", "wire": "openai_compatible"},
+        "full": {
+            "title": "Full",
+            "wire": "openai_compatible",
+            "base_url": "https://full.example/v1",
+            "key": "FULL_API_KEY",
+            "max_tokens_field": "max_completion_tokens",
+            "timeouts": {"first_byte": 9.0},
+        },
+    },
+    "models": [
+        {
+            "slug": "vendor/one",
+            "title": "One",
+            "modality": "text",
+            "capabilities": ["chat", "tools"],
+            "context": 1000,
+            "max_output": 100,
+            "released": "2026-01-01",
+            "offers": [
+                {
+                    "provider": "full",
+                    "id": "one-v1",
+                    "prices": {"input_tokens": 1, "output_tokens": 2},
+                    "source": "https://full.example/pricing",
+                    "date": "2026-01-02",
+                }
+            ],
+        },
+        {
+            "slug": "vendor/two",
+            "title": "Two",
+            "modality": "text",
+            "capabilities": [],
+            "context": 1000,
+            "max_output": 100,
+            "released": "2026-01-01",
+            "licence": "Apache-2.0",
+            "sandbox": True,
+            "offers": [],
+        },
+    ],
+}
+
+
+@pytest.fixture
+def catalog() -> Catalog:
+    return parse(DATA)
+
+
+def test_a_provider_row_with_all_and_with_no_options(catalog: Catalog) -> None:
+    full, bare = catalog.providers["full"], catalog.providers["bare-one"]
+    assert (full.base_url, full.key_name, full.max_tokens_field) == (
+        "https://full.example/v1",
+        "FULL_API_KEY",
+        "max_completion_tokens",
+    )
+    assert full.timeouts == Timeouts(first_byte=9.0)
+    assert (bare.base_url, bare.key_name, bare.max_tokens_field, bare.timeouts) == (
+        None,
+        None,
+        "max_tokens",
+        Timeouts(),
+    )
+
+
+def test_the_variable_that_overrides_a_base_url(catalog: Catalog) -> None:
+    assert catalog.providers["bare-one"].base_url_variable == "AIG_BARE_ONE_BASE_URL"
+
+
+def test_a_model_row(catalog: Catalog) -> None:
+    model = catalog.model("vendor/one")
+    assert (model.slug, model.vendor, model.title, model.context, model.max_output) == (
+        "vendor/one",
+        "vendor",
+        "One",
+        1000,
+        100,
+    )
+    assert model.capabilities == {"chat", "tools"}
+    assert (model.licence, model.sandbox) == (None, False)
+    (offer,) = model.offers
+    assert (offer.provider, offer.model_id) == (catalog.providers["full"], "one-v1")
+    assert (offer.prices, offer.source, offer.date) == (
+        {"input_tokens": 1, "output_tokens": 2},
+        "https://full.example/pricing",
+        "2026-01-02",
+    )
+    other = catalog.model("vendor/two")
+    assert (other.licence, other.sandbox) == ("Apache-2.0", True)
+
+
+@pytest.mark.parametrize(
+    ("asked", "hint"),
+    [
+        ("two", "Did you mean vendor/two?"),  # the slug without its vendor
+        ("vendor/tow", "Did you mean vendor/two"),
+        ("vendor/one ", "Did you mean vendor/one"),
+        ("Vendor/One", "Did you mean vendor/one"),
+        ("eval:unknown", "GET /v1/models lists them all."),
+        ("", "GET /v1/models lists them all."),
+    ],
+)
+def test_a_model_that_is_not_there_is_a_404_that_names_the_nearest(catalog: Catalog, asked: str, hint: str) -> None:
+    with pytest.raises(ModelNotFound) as raised:
+        catalog.model(asked)
+    assert hint in raised.value.message
+    assert raised.value.param == "model"
+
+
+@pytest.mark.parametrize("asked", ["x" * 10_000, "a\0b", "\u0430" * 200, "vendor/../one", "\U0001f600"])
+def test_what_a_client_sent_is_shown_short_and_in_ascii(catalog: Catalog, asked: str) -> None:
+    with pytest.raises(ModelNotFound) as raised:
+        catalog.model(asked)
+    assert raised.value.message.isascii()
+    assert len(raised.value.message) < 1200
+    assert raised.value.message.isprintable()
+
+
+class TestTheBuiltInCatalog:
+    def test_it_is_what_the_file_says(self) -> None:
+        data = json.loads(resources.files("aig.catalog").joinpath(CATALOG_FILE).read_text())
+        assert builtin().models.keys() == {row["slug"] for row in data["models"]}
+        assert builtin().providers.keys() == data["providers"].keys()
+        assert builtin() is builtin()
+
+    def test_every_provider_has_an_adapter(self) -> None:
+        for provider in builtin().providers.values():
+            assert find_spec(f"aig_providers.{provider.wire}"), provider.name
+
+    def test_every_model_can_be_priced_and_bounded(self) -> None:
+        for model in builtin().models.values():
+            assert model.offers, model.slug
+            assert 0 < model.max_output <= model.context, model.slug
+            for offer in model.offers:
+                assert {"input_tokens", "output_tokens"} <= offer.prices.keys(), model.slug
+                assert all(type(price) is int and price >= 0 for price in offer.prices.values()), model.slug
+
+    def test_the_sandbox_is_marked_and_complete(self) -> None:
+        marked = {slug for slug, model in builtin().models.items() if model.sandbox}
+        assert marked == {slug for slug in builtin().models if slug.startswith("sandbox/")}
+        faults = ("429", "500", "503", "529", "401", "timeout", "reset", "malformed", "empty", "once-429", "once-500")
+        assert marked == {
+            "sandbox/echo",
+            *(f"sandbox/fail-{fault}" for fault in faults),
+            *(f"sandbox/{name}" for name in ("cut", "stall", "slow", "no-usage", "zero-usage")),
+        }
+        for slug in marked:
+            (offer,) = builtin().models[slug].offers
+            assert offer.prices == {"input_tokens": 1_000_000, "output_tokens": 2_000_000}, slug

@@ -1,0 +1,153 @@
+"""A chat request's own arithmetic, and usage as OpenAI writes it."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from aig.modalities import chat_body
+from aig.modalities.chat import (
+    MEDIA_TOKENS,
+    MESSAGE_OVERHEAD_TOKENS,
+    PROMPT_OVERHEAD_TOKENS,
+    ChatRequest,
+    estimate,
+    output_text,
+    usage_json,
+)
+from aig.modalities.usage import Usage
+from aig_providers.sandbox_echo import echo
+from tests.unit.modalities.strategies import bodies
+
+
+def request(**fields: Any) -> ChatRequest:
+    return chat_body.parse({"model": "m", "messages": [{"role": "user", "content": "hi"}], **fields})
+
+
+@pytest.mark.parametrize(
+    ("fields", "stream", "include_usage", "samples", "max_tokens"),
+    [
+        ({}, False, False, 1, None),
+        ({"stream": None, "stream_options": None, "n": None, "max_tokens": None}, False, False, 1, None),
+        ({"stream": False}, False, False, 1, None),
+        ({"stream": True}, True, False, 1, None),
+        ({"stream": True, "stream_options": {}}, True, False, 1, None),
+        ({"stream": True, "stream_options": {"include_usage": None}}, True, False, 1, None),
+        ({"stream": True, "stream_options": {"include_usage": True}}, True, True, 1, None),
+        ({"n": 3, "max_tokens": 5}, False, False, 3, 5),
+        ({"max_completion_tokens": 7}, False, False, 1, 7),
+        ({"max_completion_tokens": 7, "max_tokens": 5}, False, False, 1, 7),
+    ],
+)
+def test_what_the_body_asks_for(
+    fields: dict[str, Any], stream: bool, include_usage: bool, samples: int, max_tokens: int | None
+) -> None:
+    made = request(**fields)
+    assert (made.stream, made.include_usage, made.samples, made.max_tokens) == (
+        stream,
+        include_usage,
+        samples,
+        max_tokens,
+    )
+
+
+def _texts(value: Any) -> list[str]:
+    """Every string that a model is shown: contents, arguments, names, descriptions."""
+    if isinstance(value, str):
+        return [] if value.startswith(("data:", "https:")) else [value]
+    if isinstance(value, dict):
+        return [text for key, inner in value.items() if key != "input_audio" for text in _texts(inner)]
+    if isinstance(value, list):
+        return [text for inner in value for text in _texts(inner)]
+    return []
+
+
+@given(bodies())
+def test_no_tokenizer_counts_more_than_the_upper_bound(body: dict[str, Any]) -> None:
+    made = chat_body.parse(body)
+    shown = [body["messages"], body.get("tools"), body.get("response_format")]
+    finest = sum(len(text.encode()) for text in _texts(shown))  # a token a byte: no tokenizer is finer
+    overhead = MESSAGE_OVERHEAD_TOKENS * len(body["messages"])
+    assert made.max_input_tokens >= finest + overhead + MEDIA_TOKENS * made.media_parts
+    assert made.max_input_tokens >= echo({**body, "max_tokens": 100}).prompt_tokens
+    assert made.input_bytes >= 0
+
+
+@given(bodies())
+def test_media_count_by_the_piece_and_not_by_their_bytes(body: dict[str, Any]) -> None:
+    made = chat_body.parse(body)
+    parts = [part for message in body["messages"] for part in message["content"] or () if isinstance(part, dict)]
+    media = [part for part in parts if part["type"] != "text"]
+    assert made.media_parts == len(media)
+    without_data = json.dumps(body["messages"], ensure_ascii=False)
+    assert made.input_bytes <= len(without_data.encode()) + len(json.dumps(body, ensure_ascii=False).encode())
+
+
+def test_the_upper_bound_in_figures() -> None:
+    made = request()
+    assert made.input_bytes == len('[{"role":"user","content":"hi"}]')
+    assert made.max_input_tokens == made.input_bytes + MESSAGE_OVERHEAD_TOKENS + PROMPT_OVERHEAD_TOKENS
+    longer = request(messages=[{"role": "user", "content": "hi \u20ac"}])
+    assert longer.max_input_tokens == made.max_input_tokens + 4  # a space, and three bytes of UTF-8
+
+
+def test_tools_and_formats_are_part_of_the_prompt() -> None:
+    plain = request().input_bytes
+    tool = {"type": "function", "function": {"name": "f", "description": "d" * 1000}}
+    assert request(tools=[tool]).input_bytes > plain + 1000
+    schema = {"type": "object", "description": "d" * 1000}
+    wanted = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}
+    assert request(response_format=wanted).input_bytes > plain + 1000
+    assert request(functions=[{"name": "f", "description": "d" * 1000}]).input_bytes > plain + 1000
+
+
+def test_usage_in_openais_shape() -> None:
+    usage = Usage(
+        {
+            "input_tokens": 1,
+            "cached_input_tokens": 2,
+            "input_audio_tokens": 4,
+            "output_tokens": 8,
+            "reasoning_tokens": 16,
+            "output_audio_tokens": 32,
+        }
+    )
+    assert usage_json(usage) == {
+        "prompt_tokens": 7,
+        "completion_tokens": 56,
+        "total_tokens": 63,
+        "prompt_tokens_details": {"cached_tokens": 2, "audio_tokens": 4},
+        "completion_tokens_details": {"reasoning_tokens": 16, "audio_tokens": 32},
+    }
+
+
+def test_usage_that_was_estimated_says_so() -> None:
+    assert usage_json(Usage({}, estimated=True))["estimated"] is True
+    assert usage_json(Usage({}))["total_tokens"] == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ({}, ""),
+        ({"choices": []}, ""),
+        ({"choices": [{"message": {"content": "a"}}, {"message": {"content": "b"}}]}, "ab"),
+        ({"choices": [{"delta": {"content": None, "reasoning_content": "r", "refusal": "n"}}]}, "rn"),
+        ({"choices": [{"delta": {"reasoning": "r"}}]}, "r"),
+        ({"choices": [{"delta": {}}]}, ""),
+        ({"choices": [{"message": {"tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]}}]}, "f{}"),
+        ({"choices": [{"delta": {"tool_calls": [{"index": 0}, {"function": {"arguments": "1"}}]}}]}, "1"),
+        ({"choices": [{"delta": {"tool_calls": None, "content": [{"type": "text", "text": "t"}]}}]}, ""),
+    ],
+)
+def test_all_that_an_answer_says(body: dict[str, Any], text: str) -> None:
+    assert output_text(body) == text
+
+
+def test_an_estimate_is_four_bytes_a_token_rounded_up() -> None:
+    made = request()
+    usage = estimate(made, 9)
+    assert usage.units == {"input_tokens": -(-made.input_bytes // 4), "output_tokens": 3}
+    assert usage.estimated
+    assert estimate(made, 0).units["output_tokens"] == 0

@@ -1,0 +1,15 @@
+"""Counts per unit, disjoint."""
+
+from aig.modalities.usage import INPUT_UNITS, OUTPUT_UNITS, UNITS, Usage
+
+
+def test_every_unit_is_read_or_written_and_never_both() -> None:
+    assert {*INPUT_UNITS, *OUTPUT_UNITS} == UNITS
+    assert not {*INPUT_UNITS} & {*OUTPUT_UNITS}
+
+
+def test_totals_add_up_what_is_there() -> None:
+    usage = Usage({"input_tokens": 1, "cached_input_tokens": 2, "reasoning_tokens": 4})
+    assert usage.total(INPUT_UNITS) == 3
+    assert usage.total(OUTPUT_UNITS) == 4
+    assert Usage({}).total(INPUT_UNITS) == 0

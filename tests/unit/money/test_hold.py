@@ -1,0 +1,115 @@
+"""What is set aside, and what becomes of it."""
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from aig.modalities.usage import Usage
+from aig.money.hold import MIN_OUTPUT_TOKENS, Bounds, Hold, affordable, settle, worst_case
+from aig.money.pricing import Prices, charge
+from aig.money.units import Nano, Pico
+from tests.unit.money.strategies import prices
+
+SANDBOX: Prices = {"input_tokens": Pico(1_000_000), "output_tokens": Pico(2_000_000)}
+
+bounds = st.builds(
+    lambda tokens, output, samples: Bounds({"input_tokens": tokens}, output, samples),
+    st.integers(0, 10**7),
+    st.integers(1, 10**6),
+    st.integers(1, 128),
+)
+candidates = st.lists(prices, min_size=1, max_size=3).map(tuple)
+
+
+def hold(amount: int) -> Hold:
+    return Hold("req_1", "acct_1", "key_1", Nano(amount), "sandbox/echo", {"sandbox": SANDBOX}, 0, 960)
+
+
+def cost(limits: Bounds, output_tokens: int, tables: tuple[Prices, ...]) -> int:
+    """What the dearest candidate would charge for all of the input and so many tokens for each sample."""
+    usage = Usage({**limits.input_units, "output_tokens": output_tokens * limits.samples})
+    return max(charge(usage, table) for table in tables)
+
+
+def test_the_worst_case_in_figures() -> None:
+    quote = worst_case(Bounds({"input_tokens": 1000}, 300, samples=2), (SANDBOX,))
+    assert quote.amount == (1000 * 1_000 + 600 * 2_000) * 105 // 100
+    assert quote.output_tokens == 300
+
+
+@given(bounds, candidates, st.data())
+def test_no_run_within_the_bounds_costs_more_than_the_hold(
+    limits: Bounds, tables: tuple[Prices, ...], data: st.DataObject
+) -> None:
+    quote = worst_case(limits, tables)
+    read = data.draw(st.integers(0, limits.input_units["input_tokens"]))
+    written = data.draw(st.integers(0, limits.output_tokens * limits.samples))
+    table = data.draw(st.sampled_from(tables))
+    assert charge(Usage({"input_tokens": read, "output_tokens": written}), table) <= quote.amount
+
+
+@given(bounds, candidates, st.integers(-(10**9), 10**15))
+def test_the_affordable_quote_fits_and_is_the_largest_that_does(
+    limits: Bounds, tables: tuple[Prices, ...], room: int
+) -> None:
+    least = min(MIN_OUTPUT_TOKENS, limits.output_tokens)
+    quote = affordable(limits, tables, room)
+    if quote is None:
+        assert cost(limits, least, tables) > room
+        return
+    assert quote.amount <= room
+    assert quote.amount == cost(limits, quote.output_tokens, tables)
+    assert least <= quote.output_tokens <= limits.output_tokens
+    if quote.output_tokens < limits.output_tokens:
+        assert cost(limits, quote.output_tokens + 1, tables) > room
+
+
+@given(bounds, candidates, st.integers(0, 10**15), st.integers(0, 10**15))
+def test_more_room_never_affords_less(limits: Bounds, tables: tuple[Prices, ...], room: int, more: int) -> None:
+    poor, rich = affordable(limits, tables, room), affordable(limits, tables, room + more)
+    if poor is not None:
+        assert rich is not None
+        assert rich.output_tokens >= poor.output_tokens
+
+
+@given(bounds, candidates)
+def test_room_for_the_worst_case_affords_all_of_it(limits: Bounds, tables: tuple[Prices, ...]) -> None:
+    quote = worst_case(limits, tables)
+    assert affordable(limits, tables, quote.amount) == quote
+
+
+@pytest.mark.parametrize(
+    ("asked", "room_for", "tokens"),
+    [
+        (1000, 255, None),  # a stump of an answer is not worth its input
+        (1000, 256, 256),
+        (1000, 700, 700),
+        (100, 99, None),  # all that was asked for, or nothing, when that is little
+        (100, 100, 100),
+        (256, 256, 256),
+    ],
+)
+def test_at_least_256_tokens_or_all_that_were_asked_for(asked: int, room_for: int, tokens: int | None) -> None:
+    limits = Bounds({"input_tokens": 50}, asked)
+    quote = affordable(limits, (SANDBOX,), cost(limits, room_for, (SANDBOX,)))
+    assert (quote.output_tokens if quote else None) == tokens
+
+
+@given(st.integers(0, 10**18), st.integers(0, 10**18))
+def test_a_settlement_never_charges_more_than_was_held(amount: int, price: int) -> None:
+    settlement = settle(hold(amount), Nano(price))
+    assert settlement.charged + settlement.released == amount
+    assert settlement.charged + settlement.shortfall == price
+    assert 0 <= settlement.charged <= amount
+    assert settlement.released >= 0
+    assert settlement.shortfall >= 0
+    assert settlement.released == 0 or settlement.shortfall == 0
+
+
+@given(bounds, candidates)
+def test_an_honest_run_has_no_shortfall(limits: Bounds, tables: tuple[Prices, ...]) -> None:
+    quote = worst_case(limits, tables)
+    usage = Usage({**limits.input_units, "output_tokens": limits.output_tokens * limits.samples})
+    price = charge(usage, tables[0])
+    assume(price)
+    assert settle(hold(quote.amount), price).shortfall == 0

@@ -1,0 +1,28 @@
+"""Rows of the ledger are written once."""
+
+from dataclasses import FrozenInstanceError, fields
+
+import pytest
+
+from aig.modalities.usage import Usage
+from aig.money.ledger import Credit, Debit, KeySpend, Loss, Wallet
+from aig.money.units import Nano
+
+ROWS = (
+    Debit("txn_1", "req_1", "sandbox/echo", "sandbox", Nano(105), Nano(100), Usage({}), created_at=0),
+    Credit("topup_1", Nano(5), created_at=0),
+    Loss("txn_2", "req_1", "acct_1", "sandbox/echo", "sandbox", Nano(1), "over_hold", created_at=0),
+    Wallet(Nano(1), Nano(0)),
+    KeySpend(Nano(1)),
+)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: type(row).__name__)
+def test_no_row_can_be_changed(row: Debit | Credit | Loss | Wallet | KeySpend) -> None:
+    for field in fields(row):
+        with pytest.raises(FrozenInstanceError):
+            setattr(row, field.name, getattr(row, field.name))
+
+
+def test_a_key_without_a_cap_has_no_room_to_speak_of() -> None:
+    assert KeySpend(Nano(1)).room is None

@@ -1,0 +1,102 @@
+"""What a run costs the customer, and us."""
+
+from fractions import Fraction
+from math import ceil
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aig.modalities.usage import Unit, Usage
+from aig.money.pricing import Prices, charge, price_of, upstream_cost
+from aig.money.units import Pico
+from tests.unit.money.strategies import counts, prices, usages
+
+SANDBOX: Prices = {"input_tokens": Pico(1_000_000), "output_tokens": Pico(2_000_000)}
+
+
+def exact(usage: Usage, table: Prices) -> Fraction:
+    """The list price in nano-USD, as a fraction."""
+    return Fraction(sum(count * price_of(unit, table) for unit, count in usage.units.items()), 1000)
+
+
+@pytest.mark.parametrize(
+    ("units", "cache_hit", "nano"),
+    [
+        ({}, False, 0),
+        ({"input_tokens": 0, "output_tokens": 0}, False, 0),
+        ({"input_tokens": 1, "output_tokens": 2}, False, 5_250),  # $1 and $2 a million, plus five per cent
+        ({"input_tokens": 1_000_000}, False, 1_050_000_000),
+        ({"input_tokens": 1, "output_tokens": 2}, True, 525),
+        ({"cached_input_tokens": 1, "reasoning_tokens": 2}, False, 5_250),  # priced as the class they belong to
+    ],
+)
+def test_charge(units: dict[Unit, int], cache_hit: bool, nano: int) -> None:
+    assert charge(Usage(units), SANDBOX, cache_hit=cache_hit) == nano
+
+
+@pytest.mark.parametrize(
+    ("pico", "nano", "hit"),
+    [(1, 1, 1), (952, 1, 1), (953, 2, 1), (9_523, 10, 1), (9_524, 11, 2), (1_000_000, 1050, 105)],
+)
+def test_charge_is_rounded_up_once(pico: int, nano: int, hit: int) -> None:
+    table: Prices = {"input_tokens": Pico(pico), "output_tokens": Pico(0)}
+    assert charge(Usage({"input_tokens": 1}), table) == nano
+    assert charge(Usage({"input_tokens": 1}), table, cache_hit=True) == hit
+
+
+@given(usages, prices)
+def test_charge_is_the_exact_price_and_fee_rounded_up(usage: Usage, table: Prices) -> None:
+    assert charge(usage, table) == ceil(exact(usage, table) * Fraction(105, 100))
+
+
+@given(usages, prices)
+def test_upstream_cost_is_the_exact_price_rounded_up(usage: Usage, table: Prices) -> None:
+    assert upstream_cost(usage, table) == ceil(exact(usage, table))
+
+
+@given(usages, prices)
+def test_a_cache_hit_costs_a_tenth(usage: Usage, table: Prices) -> None:
+    hit = charge(usage, table, cache_hit=True)
+    assert hit == ceil(exact(usage, table) * Fraction(105, 1000))
+    assert abs(hit - Fraction(charge(usage, table), 10)) < 1
+
+
+@given(usages, prices, st.sampled_from(["input_tokens", "cached_input_tokens", "reasoning_tokens"]), counts)
+def test_more_usage_never_costs_less(usage: Usage, table: Prices, unit: Unit, more: int) -> None:
+    larger = Usage({**usage.units, unit: usage.units.get(unit, 0) + more})
+    assert charge(larger, table) >= charge(usage, table)
+    assert charge(larger, table, cache_hit=True) >= charge(usage, table, cache_hit=True)
+    assert upstream_cost(larger, table) >= upstream_cost(usage, table)
+
+
+@given(usages, prices)
+def test_amounts_are_integers_and_the_fee_is_ours(usage: Usage, table: Prices) -> None:
+    paid, cost = charge(usage, table), upstream_cost(usage, table)
+    assert type(paid) is int
+    assert type(cost) is int
+    assert type(charge(usage, table, cache_hit=True)) is int
+    assert paid >= cost
+
+
+@pytest.mark.parametrize(
+    ("unit", "pico"),
+    [
+        ("input_tokens", 1),
+        ("cached_input_tokens", 1),
+        ("input_audio_tokens", 1),
+        ("output_tokens", 2),
+        ("reasoning_tokens", 2),
+        ("output_audio_tokens", 2),
+    ],
+)
+def test_a_class_without_a_price_costs_what_its_parent_costs(unit: Unit, pico: int) -> None:
+    assert price_of(unit, {"input_tokens": Pico(1), "output_tokens": Pico(2)}) == pico
+    assert price_of(unit, {"input_tokens": Pico(1), "output_tokens": Pico(2), unit: Pico(9)}) == 9
+
+
+def test_a_unit_that_nothing_prices_is_an_error_not_free() -> None:
+    with pytest.raises(KeyError):
+        charge(Usage({"reasoning_tokens": 1}), {"input_tokens": Pico(1)})
+    with pytest.raises(KeyError):
+        charge(Usage({"output_tokens": 1}), {"input_tokens": Pico(1)})
