@@ -81,7 +81,8 @@ async def _key_create(container: Container, args: argparse.Namespace) -> None:
 
 
 async def _key_revoke(container: Container, args: argparse.Namespace) -> None:
-    await container.keys.revoke_key(args.account, args.key)
+    if not await container.keys.revoke_key(args.account, args.key):
+        raise ValueError(f"account {args.account} has no key {args.key}")
 
 
 async def _wallet_top_up(container: Container, args: argparse.Namespace) -> None:

@@ -33,6 +33,8 @@ async def create_key(
     expires_at: int | None = None,
 ) -> Secret:
     """A key of the account; its text is nowhere but in the answer. Raises ValueError if it cannot be made."""
+    if rpm is not None and rpm < 1:
+        raise ValueError("rpm must be at least 1")
     pepper = await container.secrets.get("pepper")
     if pepper is None:
         raise ValueError("there is no pepper: set AIG_SECRET_ARN, or AIG_KEY_PEPPER on a laptop")

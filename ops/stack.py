@@ -15,8 +15,10 @@ def environment(stack: str | None) -> Mapping[str, str]:
         return dict(os.environ)
     described = boto3.client("cloudformation").describe_stacks(StackName=stack)
     outputs = {output["OutputKey"]: output["OutputValue"] for output in described["Stacks"][0]["Outputs"]}
+    # A shell that has been used with a local database must not send a stack's money there.
+    inherited = {name: value for name, value in os.environ.items() if name != "AIG_DYNAMODB_ENDPOINT"}
     return {
-        **os.environ,
+        **inherited,
         "AWS_REGION": boto3.Session().region_name,
         "AIG_CORE_TABLE": outputs["CoreTable"],
         "AIG_SECRET_ARN": outputs["SecretArn"],

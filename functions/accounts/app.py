@@ -7,23 +7,17 @@ from mangum import Mangum
 from starlette.responses import Response
 
 from aig import wiring
-from aig.errors import Overloaded
 from aig.http.app import create_app
 from aig.http.auth import Authenticator
 from aig.http.json_answer import JsonAnswer
 from aig.http.reference import operation
 from aig.keys import Caller
 from aig.money.units import usd
-from aig.ports import StoreBusy
 
 container = wiring.container()
 authenticated = Authenticator(container.keys, container.secrets, container.clock)
 app = create_app("AIgateway accounts", container.ids, container.telemetry, container.close)
 handler = Mangum(app, lifespan="off")
-
-
-def _busy() -> Overloaded:
-    return Overloaded("The store could not be read in time. Send the request again.", retry_after=1)
 
 
 @app.get(
@@ -37,10 +31,7 @@ def _busy() -> Overloaded:
     ),
 )
 async def retrieve_wallet(caller: Annotated[Caller, Depends(authenticated("usage:read"))]) -> Response:
-    try:
-        wallet = await container.wallets.wallet(caller.account_id)
-    except StoreBusy:
-        raise _busy() from None
+    wallet = await container.wallets.wallet(caller.account_id)
     return JsonAnswer(
         {"object": "wallet", "balance": usd(wallet.available), "in_flight": usd(wallet.held), "currency": "usd"}
     )
@@ -69,10 +60,7 @@ async def retrieve_wallet(caller: Annotated[Caller, Depends(authenticated("usage
     ),
 )
 async def retrieve_key(caller: Annotated[Caller, Depends(authenticated())]) -> Response:
-    try:
-        spend = await container.wallets.key_spend(caller.account_id, caller.key_id)
-    except StoreBusy:
-        raise _busy() from None
+    spend = await container.wallets.key_spend(caller.account_id, caller.key_id)
     return JsonAnswer(
         {
             "object": "api_key",

@@ -4,7 +4,8 @@ Tenancy, the cache and usage reports join in `begin` and `settle`; a stream take
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -17,7 +18,6 @@ from aig.errors import (
     BudgetExceeded,
     Forbidden,
     InvalidRequest,
-    Overloaded,
     ProviderUnavailable,
     RateLimited,
     UpstreamError,
@@ -34,14 +34,18 @@ from aig.money import hold as money
 from aig.money import pricing
 from aig.money.ledger import Debit, Loss, LossReason
 from aig.money.units import Nano, usd
-from aig.ports import Adapter, Adapters, HoldRefused, Once, Resolver, Secrets, StoreBusy, Telemetry, Wallets
+from aig.ports import Adapter, Adapters, HoldRefused, Once, Resolver, Secrets, Telemetry, Wallets
 from aig.traffic import Traffic
 
 T = TypeVar("T")
 
 MAX_ATTEMPTS = 3
 HOLD_TTL_S = 900 + 60  # the chat function's timeout and a minute: no live call can outlast its hold
-BUSY_RETRY_AFTER_S = 1
+# API Gateway cuts an answer that is silent for 300 s, Lambda a function after 900 s: we must be done before.
+ANSWER_S = 280.0  # until the first chunk of a stream or the whole of another answer, all attempts together
+STREAM_S = 840.0  # until the end of a stream
+MAX_IMAGE_HOSTS = 16
+RESOLVE_S = 5.0
 IN_FLIGHT_RETRY_AFTER_S = 5
 
 
@@ -105,6 +109,17 @@ class OpenCall:
     reaches: Mapping[str, Reach]
     hold: money.Hold
     max_output_tokens: int
+    began_at: float  # by the monotonic clock
+
+    @contextlib.asynccontextmanager
+    async def until(self, seconds: float) -> AsyncIterator[None]:
+        """Bounds what is done within it to `seconds` after the call began. Raises UpstreamError of kind timeout."""
+        left = self.began_at + seconds - self.gateway.clock.monotonic()
+        try:
+            async with asyncio.timeout(max(0.0, left)):
+                yield
+        except TimeoutError:
+            raise UpstreamError("timeout") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +164,7 @@ async def reach(gateway: Gateway, provider: Provider) -> Reach | None:
 
 async def begin(gateway: Gateway, caller: Caller, request: ChatRequest, options: Options) -> OpenCall:
     """Everything before the first upstream byte: the model, who may serve it, and the hold. Raises AIGError."""
+    began_at = gateway.clock.monotonic()
     model = gateway.catalog.model(request.model)
     if not caller.may_use(model.slug):
         raise Forbidden(
@@ -161,16 +177,26 @@ async def begin(gateway: Gateway, caller: Caller, request: ChatRequest, options:
     reaches = {name: value for name, value in found.items() if value is not None}
     offers = order_offers(model, reaches, request.body.get("provider"))[:MAX_ATTEMPTS]
     hold, quote = await _take_hold(gateway, caller, model, offers, _bounds(request, model))
-    return OpenCall(gateway, caller, options, request, model, offers, reaches, hold, quote.output_tokens)
+    return OpenCall(gateway, caller, options, request, model, offers, reaches, hold, quote.output_tokens, began_at)
 
 
 async def _check_image_hosts(resolver: Resolver, request: ChatRequest) -> None:
     """A name that resolves into a private network is refused: a provider may be a server inside of ours."""
-    for host in image_hosts(request) if "vision" in request.capabilities else ():
-        try:
-            addresses = await resolver.addresses(host)
-        except OSError:
-            raise InvalidRequest(f"The image host {host[:100]!r} cannot be resolved.", param="messages") from None
+    hosts = sorted(image_hosts(request)) if "vision" in request.capabilities else []
+    if not hosts:
+        return
+    if len(hosts) > MAX_IMAGE_HOSTS:
+        raise InvalidRequest(
+            f"The images are on more than {MAX_IMAGE_HOSTS} hosts. Send them inline.", param="messages"
+        )
+    try:
+        async with asyncio.timeout(RESOLVE_S):
+            found = await asyncio.gather(*(resolver.addresses(host) for host in hosts))
+    except (OSError, TimeoutError, UnicodeError):
+        raise InvalidRequest(
+            f"An image host cannot be resolved: one of {', '.join(hosts)[:300]}. Correct the URL.", param="messages"
+        ) from None
+    for host, addresses in zip(hosts, found, strict=True):
         if not all(is_public_address(address) for address in addresses):
             raise InvalidRequest(f"The image host {host[:100]!r} is not public.", param="messages")
 
@@ -179,7 +205,7 @@ def _bounds(request: ChatRequest, model: Model) -> money.Bounds:
     # Bytes bound the tokens of a prompt, and so does the context: a longer prompt is refused by every provider.
     input_tokens = min(request.max_input_tokens, model.context)
     output_tokens = min(request.max_tokens or DEFAULT_MAX_OUTPUT, model.max_output)
-    return money.Bounds({"input_tokens": input_tokens}, output_tokens, request.samples)
+    return money.Bounds(input_tokens, output_tokens, request.samples)
 
 
 async def _take_hold(
@@ -212,11 +238,6 @@ async def _take_hold(
             await gateway.wallets.take(hold, caller)
     except HoldRefused as refused:  # others took the rest between the look and the second try
         raise _refusal(gateway, refused, in_flight=True) from None
-    except StoreBusy:
-        raise Overloaded(
-            "The request could not be accounted for in time, so it was not run. Send it again.",
-            retry_after=BUSY_RETRY_AFTER_S,
-        ) from None
     return hold, quote
 
 
@@ -227,13 +248,14 @@ async def _smaller_quote(
     if "rate" in refused.limits:
         raise _refusal(gateway, refused)
     wallet = await gateway.wallets.wallet(caller.account_id)
-    room = wallet.available
+    room, room_later = int(wallet.available), wallet.available + wallet.held
     if caller.capped:
         spend = await gateway.wallets.key_spend(caller.account_id, caller.key_id)
-        room = min(room, spend.room if spend.room is not None else room)
+        if spend.room is not None:
+            room, room_later = min(room, spend.room), min(room_later, spend.room + (spend.held or 0))
     quote = money.affordable(bounds, candidates, room)
     if quote is None:
-        in_flight = money.affordable(bounds, candidates, room + wallet.held) is not None and "cap" not in refused.limits
+        in_flight = money.affordable(bounds, candidates, room_later) is not None
         raise _refusal(gateway, refused, in_flight=in_flight)
     return quote
 
@@ -265,7 +287,8 @@ async def attempt_each(call: OpenCall, start: Callable[[Adapter, Upstream], Awai
         upstream = _upstream(call, offer)
         started = gateway.clock.monotonic()
         try:
-            answer = await start(gateway.adapters.get(provider), upstream)
+            async with call.until(ANSWER_S):
+                answer = await start(gateway.adapters.get(provider), upstream)
         except UpstreamError as error:
             record_failure(call, offer, error)
             failures.append(error)
@@ -355,7 +378,7 @@ async def settle(call: OpenCall, offer: Offer, attempts: int, usage: Usage) -> R
     try:
         post = gateway.wallets.post(hold, settlement, debit, loss)
         posted = await asyncio.shield(gateway.traffic.beside(post))
-    except StoreBusy:
+    except Exception:  # the answer is there: whatever became of its charge, it is delivered
         posted = False
     if not posted:
         gateway.telemetry.alarm("SettleFailed", request_id=hold.request_id, amount=str(settlement.charged))
@@ -397,5 +420,5 @@ async def void(call: OpenCall, offer: Offer | None = None, usage: Usage | None =
         loss = _loss(call, offer, cost, "broken_stream")
     try:
         await asyncio.shield(gateway.traffic.beside(gateway.wallets.void(call.hold, loss)))
-    except StoreBusy:
+    except Exception:
         gateway.telemetry.alarm("VoidFailed", request_id=call.hold.request_id)  # the sweeper gives it back

@@ -4,7 +4,8 @@ Failover ends with the first event. A stream that breaks costs the customer noth
 reader went away is read to its end and paid for, which is why nothing here looks at the reader.
 """
 
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,18 @@ from aig.modalities.chat import ChatChunk, ChatRequest, estimate, output_text, u
 from aig.modalities.upstream import Upstream
 from aig.modalities.usage import Usage
 from aig.money.units import usd
-from aig.pipeline import Gateway, OpenCall, Options, Receipt, attempt_each, begin, record_failure, settle, void
+from aig.pipeline import (
+    STREAM_S,
+    Gateway,
+    OpenCall,
+    Options,
+    Receipt,
+    attempt_each,
+    begin,
+    record_failure,
+    settle,
+    void,
+)
 from aig.ports import Adapter
 
 
@@ -24,13 +36,13 @@ class StreamAnswer:
     """`chunks` are JSON objects; whoever takes them must take them all, for the charge is in the last step."""
 
     receipt: Receipt
-    chunks: AsyncIterator[dict[str, Any]]
+    chunks: AsyncGenerator[dict[str, Any], None]
 
 
 @dataclass(frozen=True, slots=True)
 class _Started:
     first: ChatChunk
-    rest: AsyncIterator[ChatChunk]
+    rest: AsyncGenerator[ChatChunk, None]
 
 
 async def run(gateway: Gateway, caller: Caller, request: ChatRequest, options: Options) -> StreamAnswer:
@@ -52,21 +64,25 @@ async def run(gateway: Gateway, caller: Caller, request: ChatRequest, options: O
     return StreamAnswer(Receipt(call.model.slug, offer.provider.name, attempts), _relay(call, offer, attempts, started))
 
 
-async def _relay(call: OpenCall, offer: Offer, attempts: int, started: _Started) -> AsyncIterator[dict[str, Any]]:
+async def _relay(
+    call: OpenCall, offer: Offer, attempts: int, started: _Started
+) -> AsyncGenerator[dict[str, Any], None]:
     request, output_bytes, usage = call.request, 0, None
     template: dict[str, Any] = {}
     chunk: ChatChunk | None = started.first
     try:
-        while chunk is not None:
-            usage = chunk.usage or usage
-            if chunk.body is not None:
-                output_bytes += len(output_text(chunk.body).encode())
-                body = {**chunk.body, "model": call.model.slug}
-                if request.include_usage:
-                    body["usage"] = None
-                template = template or body
-                yield body
-            chunk = await anext(started.rest, None)
+        async with contextlib.aclosing(started.rest):
+            while chunk is not None:
+                usage = chunk.usage or usage
+                if chunk.body is not None:
+                    output_bytes += len(output_text(chunk.body).encode())
+                    body = {**chunk.body, "model": call.model.slug}
+                    if request.include_usage:
+                        body["usage"] = None
+                    template = template or body
+                    yield body
+                async with call.until(STREAM_S):
+                    chunk = await anext(started.rest, None)
     except UpstreamError as error:
         record_failure(call, offer, error)
         await void(call, offer, usage or estimate(request, output_bytes))

@@ -7,7 +7,7 @@ from aig.clock import Clock
 from aig.ids import Ids
 from aig.money.ledger import Loss
 from aig.money.units import Nano
-from aig.ports import Telemetry, Wallets
+from aig.ports import StoreBusy, Telemetry, Wallets
 
 CLOCK_SKEW_S = 120
 
@@ -15,7 +15,7 @@ CLOCK_SKEW_S = 120
 async def sweep(wallets: Wallets, telemetry: Telemetry, clock: Clock, ids: Ids) -> int:
     """Void every open hold that is past its time, clocks two minutes apart allowed for. How many were voided."""
     now = int(clock.now())
-    voided = 0
+    voided, busy = 0, set[str]()
     for hold in await wallets.expired(now - CLOCK_SKEW_S):
         loss = Loss(
             id=ids.new("txn"),
@@ -27,7 +27,14 @@ async def sweep(wallets: Wallets, telemetry: Telemetry, clock: Clock, ids: Ids) 
             reason="expired_hold",
             created_at=now,
         )
-        if await wallets.void(hold, loss):
+        if hold.account_id in busy:
+            continue
+        try:
+            done = await wallets.void(hold, loss)
+        except StoreBusy:
+            busy.add(hold.account_id)  # the next run tries again; others do not wait for it
+            continue
+        if done:
             voided += 1
             telemetry.alarm("HoldExpired", request_id=hold.request_id, amount=str(hold.amount))
     return voided

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from aig.clock import Clock
 from aig.health import Minute
-from aig.ports import HealthLog, StoreBusy
+from aig.ports import HealthLog
 
 T = TypeVar("T")
 
@@ -49,5 +49,5 @@ class Traffic:
         pending, self._pending = self._pending, {}
         try:
             await self._log.add(pending.values())
-        except StoreBusy:
+        except Exception:
             return

@@ -9,7 +9,7 @@ from typing import Any, Final
 from aig.aws.json_api import JsonApi
 from aig.aws.sigv4 import Credentials
 from aig.aws.table import load
-from aig.aws.wallets import PLATFORM
+from aig.aws.wallets import PLATFORM, DynamoWallets
 from aig.clock import Clock
 from aig.keys import Caller, parse
 from aig.modalities import chat_body
@@ -82,7 +82,9 @@ class Core:
             "AIG_DYNAMODB_ENDPOINT": endpoint or self.endpoint,
             "AIG_KEY_PEPPER": PEPPER,
         }
-        opened = replace(container(env, clock=clock), telemetry=self.alarms)
+        opened = container(env, clock=clock)
+        wallets = DynamoWallets(opened.table, settle_patience_s=3.0)
+        opened = replace(opened, wallets=wallets, telemetry=self.alarms)
         self._containers.append(opened)
         return opened
 

@@ -1,7 +1,7 @@
 """A network that loses requests and replies, a DynamoDB that stumbles: every movement of money happens once."""
 
 import asyncio
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -106,11 +106,13 @@ async def test_a_run_that_cannot_be_charged_is_delivered_and_costs_nothing(
     tenant = await core.tenant(RICH, cap=RICH)
     gateway = core.container(proxy.endpoint).gateway(Counted())
     proxy.expect(resolving(fault))
-    whole, streamed = await asyncio.gather(
-        run(gateway, tenant.caller, chat(), OPTIONS),
-        stream.run(gateway, tenant.caller, chat(stream=True, stream_options={"include_usage": True}), OPTIONS),
-    )
-    *_, last = [chunk async for chunk in streamed.chunks]
+
+    async def last_chunk() -> dict[str, Any]:
+        request = chat(stream=True, stream_options={"include_usage": True})
+        streamed = await stream.run(gateway, tenant.caller, request, OPTIONS)
+        return [chunk async for chunk in streamed.chunks][-1]
+
+    whole, last = await asyncio.gather(run(gateway, tenant.caller, chat(), OPTIONS), last_chunk())
     assert whole.body["usage"]["cost"] == last["usage"]["cost"] == "0.00"
     assert core.alarms.raised == ["SettleFailed"] * 2
     await core.audit()

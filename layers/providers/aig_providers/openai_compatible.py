@@ -1,6 +1,6 @@
 """Every vendor, and every self-hosted server, that speaks OpenAI's chat wire. Catalog rows are its parameters."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any
 
@@ -159,7 +159,7 @@ class OpenAICompatibleChat:
 
     async def stream(
         self, upstream: Upstream, request: ChatRequest, max_output_tokens: int
-    ) -> AsyncIterator[ChatChunk]:
+    ) -> AsyncGenerator[ChatChunk, None]:
         progress, timeouts, counted, done = _Progress(), upstream.timeouts, False, False
         async with AsyncExitStack() as stack:
 

@@ -5,7 +5,7 @@ It speaks the OpenAI wire in bytes, so that all of openai_compatible's own parsi
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -157,7 +157,9 @@ class SandboxChat:
     async def complete(self, upstream: Upstream, request: ChatRequest, max_output_tokens: int) -> ChatResult:
         return await self._over(upstream).complete(upstream, request, max_output_tokens)
 
-    def stream(self, upstream: Upstream, request: ChatRequest, max_output_tokens: int) -> AsyncIterator[ChatChunk]:
+    def stream(
+        self, upstream: Upstream, request: ChatRequest, max_output_tokens: int
+    ) -> AsyncGenerator[ChatChunk, None]:
         return self._over(upstream).stream(upstream, request, max_output_tokens)
 
 

@@ -89,8 +89,8 @@ def _called(body: Mapping[str, Any]) -> dict[str, Any] | None:
     tools, choice = body.get("tools") or [], body.get("tool_choice")
     if not tools or choice == "none" or body["messages"][-1]["role"] == "tool":
         return None
-    functions = [tool["function"] for tool in tools]
-    if isinstance(choice, dict):
+    functions = [tool[tool["type"]] for tool in tools]
+    if isinstance(choice, dict) and choice["type"] == "function":
         functions = [function for function in functions if function["name"] == choice["function"]["name"]]
     return dict(functions[0])
 

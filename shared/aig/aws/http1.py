@@ -5,6 +5,7 @@ proxies and compression that these services do not use (docs/decisions/0001).
 """
 
 import asyncio
+import functools
 import ssl
 from collections import deque
 from typing import cast
@@ -96,12 +97,18 @@ class _Connection(asyncio.Protocol):
         return status, body
 
 
+@functools.cache
+def _tls_context() -> ssl.SSLContext:
+    # Reading the system's certificates takes 30 ms: once is enough.
+    return ssl.create_default_context()
+
+
 class Client:
     """The connections to one endpoint, for one event loop at a time."""
 
     def __init__(self, endpoint: URL, connect_s: float, total_s: float) -> None:
         self._host, self._port = endpoint.host or "", endpoint.port or 443
-        self._tls = ssl.create_default_context() if endpoint.scheme == "https" else None
+        self._tls = _tls_context() if endpoint.scheme == "https" else None
         self._connect_s, self._total_s = connect_s, total_s
         self._idle: deque[_Connection] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -116,8 +123,12 @@ class Client:
             if not connection.closed:
                 break
         else:
-            connection = await self._connect(loop)
-        return await connection.exchange(request, self._total_s)
+            return await (await self._connect(loop)).exchange(request, self._total_s)
+        try:
+            return await connection.exchange(request, self._total_s)
+        except UnreachableError:
+            await self.close()
+            raise
 
     async def _connect(self, loop: asyncio.AbstractEventLoop) -> _Connection:
         idle = self._idle

@@ -15,9 +15,9 @@ from yarl import URL
 from aig.aws import http1
 from aig.aws.sigv4 import Credentials, sign
 
-_CONNECT_S, _TOTAL_S = 2.0, 5.0
-_TRIES = 8
-_BACKOFF_S, _LONGEST_BACKOFF_S = 0.02, 0.5
+_CONNECT_S, _TOTAL_S = 2.0, 3.0
+PATIENCE_S = 3.0
+_BACKOFF_S, _LONGEST_BACKOFF_S, _LONGEST_CONFLICT_S = 0.02, 0.5, 0.1
 _RETRYABLE = frozenset(
     {
         "InternalServerError",
@@ -36,10 +36,11 @@ _RETRYABLE = frozenset(
 class AwsError(Exception):
     """An answer other than 200. `code` is AWS's exception name; `body` may hold CancellationReasons."""
 
-    def __init__(self, code: str, body: dict[str, Any]) -> None:
+    def __init__(self, code: str, body: dict[str, Any], status: int = 400) -> None:
         super().__init__(code)
         self.code = code
         self.body = body
+        self.status = status
 
     @property
     def cancellation_codes(self) -> list[str]:
@@ -52,11 +53,15 @@ class AwsError(Exception):
             # A condition that failed is an answer; all else that cancels passes.
             codes = set(self.cancellation_codes) - {"None"}
             return bool(codes) and codes <= {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
-        return self.code in _RETRYABLE or self.code == "Unreachable"
+        return self.code in _RETRYABLE or self.status >= 500
+
+    @property
+    def conflict(self) -> bool:
+        return "TransactionConflict" in self.cancellation_codes
 
 
 def _unreachable(error: Exception) -> AwsError:
-    return AwsError("Unreachable", {"message": type(error).__name__})
+    return AwsError("Unreachable", {"message": type(error).__name__}, 503)
 
 
 class JsonApi:
@@ -98,18 +103,20 @@ class JsonApi:
         if status != 200:
             # A front end that fails names no exception.
             name = str(body.get("__type") or ("InternalServerError" if status >= 500 else status))
-            raise AwsError(name.rpartition("#")[2], body)
+            raise AwsError(name.rpartition("#")[2], body, status)
         return body
 
-    async def call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
-        """The answer's body. Raises AwsError, after retries with full jitter where a retry may help."""
+    async def call(self, operation: str, request: dict[str, Any], patience_s: float = PATIENCE_S) -> dict[str, Any]:
+        """The answer's body. Raises AwsError, after retries with full jitter for `patience_s` where they may help."""
         payload = to_json(request)
-        for attempt in range(_TRIES - 1):
+        attempt, deadline = 0, time.monotonic() + patience_s
+        while True:
             try:
                 return await self._once(operation, payload)
             except AwsError as error:
-                if not error.retryable:
+                longest = min(_BACKOFF_S * 2**attempt, _LONGEST_CONFLICT_S if error.conflict else _LONGEST_BACKOFF_S)
+                wait = random.uniform(0, longest)  # noqa: S311 jitter, not a secret
+                if not error.retryable or time.monotonic() + wait > deadline:
                     raise
-            longest = min(_BACKOFF_S * 2**attempt, _LONGEST_BACKOFF_S)
-            await asyncio.sleep(random.uniform(0, longest))  # noqa: S311 jitter, not a secret
-        return await self._once(operation, payload)
+            attempt += 1
+            await asyncio.sleep(wait)

@@ -82,6 +82,9 @@ class DynamoKeys:
         }
         return not await self._table.transact([self._table.put_action(key), self._table.put_action(credential)])
 
-    async def revoke_key(self, account_id: str, key_id: str) -> None:
-        """The key stops working within the time that answers about keys are cached for."""
-        await self._table.update(account_id, f"key#{key_id}", "SET active = :no", {":no": False})
+    async def revoke_key(self, account_id: str, key_id: str) -> bool:
+        """The key stops working within the time that answers about keys are cached for. False if there is none."""
+        revoke = self._table.update_action(
+            account_id, f"key#{key_id}", "SET active = :no", {":no": False}, "attribute_exists(pk)"
+        )
+        return not await self._table.transact([revoke])

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from aig.aws.json_api import JsonApi
 from aig.clock import Clock
+from aig.ports import StoreBusy
 
 CACHED_S = 300.0
 
@@ -24,11 +25,10 @@ class SecretsManager:
         if self._read_at is None or now - self._read_at >= CACHED_S:
             try:
                 answer = await self._api.call("GetSecretValue", {"SecretId": self._secret_id})
-            except Exception:
-                if self._read_at is None:
-                    raise
-            else:
                 self._values = json.loads(answer["SecretString"])
+            except Exception as error:
+                if self._read_at is None:
+                    raise StoreBusy(type(error).__name__) from error
             self._read_at = now
         return self._values.get(name) or None
 

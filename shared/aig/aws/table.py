@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aig.aws.json_api import AwsError, JsonApi
+from aig.aws.json_api import PATIENCE_S, AwsError, JsonApi
 from aig.ports import StoreBusy
 
 Value = str | int | bool | bytes | tuple[str, ...]
@@ -51,9 +51,9 @@ class Table:
     async def close(self) -> None:
         await self._api.close()
 
-    async def _call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+    async def _call(self, operation: str, request: dict[str, Any], patience_s: float = PATIENCE_S) -> dict[str, Any]:
         try:
-            return await self._api.call(operation, request)
+            return await self._api.call(operation, request, patience_s)
         except AwsError as error:
             if error.retryable:
                 raise StoreBusy(error.code) from error
@@ -98,14 +98,14 @@ class Table:
                 return items
             request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
-    async def transact(self, actions: Sequence[dict[str, Any]]) -> list[int]:
+    async def transact(self, actions: Sequence[dict[str, Any]], patience_s: float = PATIENCE_S) -> list[int]:
         """All or none. The positions of the actions whose condition failed: none of them means it is done.
 
         The token makes a repeat after a lost reply harmless for ten minutes.
         """
         request = {"TransactItems": actions, "ClientRequestToken": secrets.token_hex(16)}
         try:
-            await self._call("TransactWriteItems", request)
+            await self._call("TransactWriteItems", request, patience_s)
         except AwsError as error:
             failed = [at for at, code in enumerate(error.cancellation_codes) if code == "ConditionalCheckFailed"]
             if not failed:
@@ -113,12 +113,10 @@ class Table:
             return failed
         return []
 
-    def put_action(self, item: Mapping[str, Value | None], *, new: bool = True) -> dict[str, Any]:
+    def put_action(self, item: Mapping[str, Value | None]) -> dict[str, Any]:
         """A Put for `transact`, of an item that must not be there yet."""
-        action: dict[str, Any] = {"TableName": self.name, "Item": dump(item)}
-        if new:
-            action["ConditionExpression"] = "attribute_not_exists(pk)"
-        return {"Put": action}
+        condition = "attribute_not_exists(pk)"
+        return {"Put": {"TableName": self.name, "Item": dump(item), "ConditionExpression": condition}}
 
     def update_action(
         self, pk: str, sk: str, expression: str, values: Mapping[str, Value], condition: str | None = None, **names: str

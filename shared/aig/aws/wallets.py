@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from aig import limits
+from aig.aws.json_api import PATIENCE_S
 from aig.aws.table import Table
 from aig.keys import Caller
 from aig.money.hold import Hold, Settlement
@@ -32,8 +33,9 @@ def _bucket(request_id: str) -> str:
 
 
 class DynamoWallets:
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, settle_patience_s: float = 20.0) -> None:
         self._table = table
+        self._settle_patience_s = settle_patience_s
 
     async def take(self, hold: Hold, caller: Caller) -> None:
         account, amount = hold.account_id, {":amount": hold.amount}
@@ -113,7 +115,9 @@ class DynamoWallets:
             actions.append(table.update_action(account, key, "ADD spent :charged", {":charged": charged}))
         if loss is not None:
             actions.append(table.put_action(_loss_item(loss)))
-        return not await table.transact(actions)
+        # A run that was delivered is worth more patience than a hold, which the sweeper gives back.
+        patience = self._settle_patience_s if phase == "posted" else PATIENCE_S
+        return not await table.transact(actions, patience)
 
     async def credit(self, account_id: str, credit: Credit) -> bool:
         row: dict[str, Any] = {
@@ -136,8 +140,11 @@ class DynamoWallets:
 
     async def key_spend(self, account_id: str, key_id: str) -> KeySpend:
         item = await self._table.get(account_id, f"key#{key_id}") or {}
-        room = item.get("room")
-        return KeySpend(Nano(item.get("spent", 0)), None if room is None else Nano(room))
+        spent, cap = item.get("spent", 0), item.get("cap")
+        if cap is None:
+            return KeySpend(Nano(spent))
+        room = item["room"]
+        return KeySpend(Nano(spent), Nano(room), Nano(cap - room - spent))
 
     async def expired(self, now: int) -> Sequence[Hold]:
         found: list[Hold] = []

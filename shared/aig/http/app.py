@@ -11,11 +11,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from aig.errors import AIGError, InternalError
+from aig.errors import AIGError, InternalError, Overloaded
 from aig.http.errors import error_response, of_status
 from aig.http.headers import TRACE_KEY, trace_id
 from aig.ids import Ids
-from aig.ports import Telemetry
+from aig.ports import StoreBusy, Telemetry
+
+BUSY_RETRY_AFTER_S = 1
 
 
 class Envelope:
@@ -62,10 +64,15 @@ def _where(error: BaseException) -> str:
 
 
 async def _render(request: Request, error: Exception) -> Response:
+    trace = request.scope[TRACE_KEY]
+    if isinstance(error, StoreBusy):
+        error = Overloaded("The store did not answer in time. Send the request again.", retry_after=BUSY_RETRY_AFTER_S)
     if isinstance(error, HTTPException):
-        error = of_status(error.status_code, request.method, request.scope["path"])
+        response = error_response(of_status(error.status_code, request.method, request.scope["path"]), trace)
+        response.headers.update(error.headers or {})
+        return response
     assert isinstance(error, AIGError)
-    return error_response(error, request.scope[TRACE_KEY])
+    return error_response(error, trace)
 
 
 def create_app(
@@ -86,7 +93,7 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
-        exception_handlers={AIGError: _render, HTTPException: _render},
+        exception_handlers={AIGError: _render, HTTPException: _render, StoreBusy: _render},
         **more,
     )
     app.add_middleware(Envelope, ids=ids, telemetry=telemetry)

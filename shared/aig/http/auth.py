@@ -8,9 +8,9 @@ from starlette.requests import Request
 
 from aig import keys
 from aig.clock import Clock
-from aig.errors import Forbidden, InternalError, Overloaded, Unauthenticated
+from aig.errors import Forbidden, InternalError, Unauthenticated
 from aig.keys import Caller, Scope, StoredKey
-from aig.ports import Keys, Secrets, StoreBusy
+from aig.ports import Keys, Secrets
 
 CACHED_S = 30.0
 CACHED_KEYS = 1024
@@ -57,10 +57,7 @@ class Authenticator:
         cached = self._cache.get(public_id)
         if cached is not None and now - cached[0] < CACHED_S:
             return cached[1]
-        try:
-            stored = await self._store.find(public_id)
-        except StoreBusy:
-            raise Overloaded("The key could not be checked in time. Send the request again.", retry_after=1) from None
+        stored = await self._store.find(public_id)
         self._cache.pop(public_id, None)
         if stored is not None:
             self._cache[public_id] = (now, stored)

@@ -12,6 +12,7 @@ from aig.errors import InvalidRequest, RequestTooLarge, UnsupportedMediaType
 MAX_BODY_BYTES = 6 * 1024 * 1024
 MAX_DEPTH = 64
 MAX_KEYS = 10_000
+MAX_OBJECTS = 200_000
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -60,6 +61,8 @@ def parse_object(raw: bytes) -> dict[str, Any]:
     """
     if not raw.strip():
         raise _bad("it is empty")
+    if raw.count(b"{") > MAX_OBJECTS:
+        raise _bad(f"it has more than {MAX_OBJECTS} objects")
     try:
         value = json.loads(
             raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_parse_float

@@ -1,7 +1,8 @@
 """A stream of JSON objects as server-sent events."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import contextlib
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 from pydantic_core import to_json
@@ -10,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
 KEEP_ALIVE_S = 10.0
+PATIENCE_S = 30.0
 _DONE = b"data: [DONE]\n\n"
 _COMMENT = b": keep-alive\n\n"
 
@@ -18,22 +20,29 @@ class EventStream(Response):
     """Sends each object as soon as it is there, a comment after ten silent seconds, `[DONE]` at the end.
 
     It does not watch for the client to go away: in the cloud nobody would tell it, and the charge is in the last step.
+    A client that takes nothing for half a minute is sent no more, and the objects are taken to their end all the same.
     """
 
     media_type = "text/event-stream"
 
     def __init__(
-        self, chunks: AsyncIterator[dict[str, Any]], headers: Mapping[str, str], keep_alive: float = KEEP_ALIVE_S
+        self,
+        chunks: AsyncGenerator[dict[str, Any], None],
+        headers: Mapping[str, str],
+        *,
+        keep_alive: float = KEEP_ALIVE_S,
+        patience: float = PATIENCE_S,
     ) -> None:
         super().__init__(None, 200, {"cache-control": "no-cache", "x-accel-buffering": "no", **headers})
         del self.headers["content-length"]
         self._chunks = chunks
         self._keep_alive = keep_alive
+        self._patience = patience
 
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         loop = asyncio.get_running_loop()
-        sent_at = loop.time()
+        sent_at, reading = loop.time(), True
 
         async def keep_alive() -> None:
             while True:
@@ -44,15 +53,22 @@ class EventStream(Response):
                     await write(_COMMENT)
 
         async def write(data: bytes, *, more: bool = True) -> None:
-            nonlocal sent_at
+            nonlocal sent_at, reading
             sent_at = loop.time()
-            await send({"type": "http.response.body", "body": data, "more_body": more})
+            if not reading:
+                return
+            try:
+                async with asyncio.timeout(self._patience):
+                    await send({"type": "http.response.body", "body": data, "more_body": more})
+            except TimeoutError:
+                reading = False
 
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         comments = asyncio.create_task(keep_alive())
         try:
-            async for chunk in self._chunks:
-                await write(b"data: " + to_json(chunk) + b"\n\n")
+            async with contextlib.aclosing(self._chunks) as chunks:
+                async for chunk in chunks:
+                    await write(b"data: " + to_json(chunk) + b"\n\n")
         finally:
             comments.cancel()
         await write(_DONE, more=False)

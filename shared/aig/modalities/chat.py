@@ -4,7 +4,7 @@ A `ChatRequest` keeps the client's whole body, checked, so that nothing a client
 that knows it. Unknown fields are forwarded, because clients send fields that are younger than this code.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,12 +14,13 @@ from aig.modalities.usage import INPUT_UNITS, OUTPUT_UNITS, Unit, Usage
 DEFAULT_MAX_OUTPUT = 16_384
 MESSAGE_OVERHEAD_TOKENS = 16  # role markers and separators of a chat template, per message
 PROMPT_OVERHEAD_TOKENS = 512  # what a provider may put in front: a default system prompt, tool instructions
-MEDIA_TOKENS = 8_192  # a picture, a page or a clip whose tokens do not follow its bytes
+MEDIA_TOKENS = 8_192  # a picture or a clip, whose tokens do not follow its bytes
+UNBOUNDED_TOKENS = 10**9
 
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """`body` is the client's JSON object, valid by `chat_body.parse`; `input_bytes` the size of its prompt part."""
+    """`body` is the client's JSON object, valid by `chat_body.parse`; `input_bytes` its size without inline media."""
 
     model: str
     body: Mapping[str, Any]
@@ -46,7 +47,12 @@ class ChatRequest:
 
     @property
     def max_input_tokens(self) -> int:
-        """An upper bound: no tokenizer in use makes more tokens than there are UTF-8 bytes."""
+        """An upper bound: no tokenizer in use makes more tokens than there are UTF-8 bytes.
+
+        A file may stand for any number of pages, so that only the model's context bounds it.
+        """
+        if "files" in self.capabilities:
+            return UNBOUNDED_TOKENS
         return (
             self.input_bytes
             + MESSAGE_OVERHEAD_TOKENS * len(self.body["messages"])
@@ -79,7 +85,9 @@ class ChatAdapter(Protocol):
 
     async def complete(self, upstream: Upstream, request: ChatRequest, max_output_tokens: int) -> ChatResult: ...
 
-    def stream(self, upstream: Upstream, request: ChatRequest, max_output_tokens: int) -> AsyncIterator[ChatChunk]: ...
+    def stream(
+        self, upstream: Upstream, request: ChatRequest, max_output_tokens: int
+    ) -> AsyncGenerator[ChatChunk, None]: ...
 
 
 def usage_json(usage: Usage) -> dict[str, Any]:

@@ -17,6 +17,10 @@ _OPEN = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
 # Where a request goes and whose key it carries is the operator's to say.
 FORBIDDEN = ("base_url", "api_base", "api_key", "extra_headers", "extra_body", "extra_query")
 
+# `models` comes with failover. The others would override the limit that was paid for, at servers that have limits of
+# other names, or are billed beside the tokens.
+UNSUPPORTED = ("models", "n_predict", "max_new_tokens", "best_of", "web_search_options")
+
 Name = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 
 
@@ -105,8 +109,17 @@ class ToolMessage(TypedDict):
     tool_call_id: str
 
 
+@with_config(_OPEN)
+class FunctionMessage(TypedDict):
+    """The result of a call of `functions`, which tools have replaced."""
+
+    role: Literal["function"]
+    name: str
+    content: str | None
+
+
 Message = Annotated[
-    InstructionMessage | UserMessage | AssistantMessage | ToolMessage,
+    InstructionMessage | UserMessage | AssistantMessage | ToolMessage | FunctionMessage,
     Field(discriminator="role"),
 ]
 
@@ -120,9 +133,23 @@ class Function(TypedDict):
 
 
 @with_config(_OPEN)
-class Tool(TypedDict):
+class FunctionTool(TypedDict):
     type: Literal["function"]
     function: Function
+
+
+@with_config(_OPEN)
+class Custom(TypedDict):
+    name: Name
+
+
+@with_config(_OPEN)
+class CustomTool(TypedDict):
+    type: Literal["custom"]
+    custom: Custom
+
+
+Tool = Annotated[FunctionTool | CustomTool, Field(discriminator="type")]
 
 
 @with_config(_OPEN)
@@ -134,6 +161,21 @@ class NamedFunction(TypedDict):
 class NamedTool(TypedDict):
     type: Literal["function"]
     function: NamedFunction
+
+
+@with_config(_OPEN)
+class NamedCustomTool(TypedDict):
+    type: Literal["custom"]
+    custom: NamedFunction
+
+
+@with_config(_OPEN)
+class AllowedTools(TypedDict):
+    type: Literal["allowed_tools"]
+    allowed_tools: dict[str, Any]
+
+
+ToolChoice = Annotated[NamedTool | NamedCustomTool | AllowedTools, Field(discriminator="type")]
 
 
 @with_config(_OPEN)
@@ -187,7 +229,7 @@ class ChatBody(TypedDict):
     stream: NotRequired[bool | None]
     stream_options: NotRequired[StreamOptions | None]
     tools: NotRequired[Annotated[list[Tool], Field(max_length=128)] | None]
-    tool_choice: NotRequired[Literal["none", "auto", "required"] | NamedTool | None]
+    tool_choice: NotRequired[Literal["none", "auto", "required"] | ToolChoice | None]
     parallel_tool_calls: NotRequired[bool | None]
     response_format: NotRequired[ResponseFormat | None]
     seed: NotRequired[Annotated[int, Field(ge=-(2**63), lt=2**63)] | None]
@@ -246,8 +288,9 @@ def parse(body: dict[str, Any]) -> ChatRequest:
             raise InvalidRequest(
                 f"{name} cannot be set by a request. Remove it; the operator configures providers.", param=name
             )
-    if "models" in body:
-        raise InvalidRequest("models is not supported. Send one model.", code="unsupported_parameter", param="models")
+    for name in UNSUPPORTED:
+        if body.get(name) is not None:
+            raise InvalidRequest(f"{name} is not supported. Remove it.", code="unsupported_parameter", param=name)
     try:
         checked: Any = _ADAPTER.validate_python(body)
     except ValidationError as error:
@@ -259,15 +302,11 @@ def parse(body: dict[str, Any]) -> ChatRequest:
     return ChatRequest(
         model=checked["model"],
         body=checked,
-        input_bytes=_prompt_bytes(checked) - media_bytes,
+        # All of it: which of the fields that it does not know a provider puts into its prompt, nobody here can say.
+        input_bytes=len(to_json(checked)) - media_bytes,
         media_parts=media_parts,
         capabilities=frozenset(capabilities),
     )
-
-
-def _prompt_bytes(body: dict[str, Any]) -> int:
-    parts = [body["messages"], body.get("tools"), body.get("response_format"), body.get("functions")]
-    return sum(len(to_json(part)) for part in parts if part)
 
 
 def _check_schema(schema: Any, path: str) -> None:
@@ -282,17 +321,17 @@ def _check_schema(schema: Any, path: str) -> None:
 def _check_tools(body: dict[str, Any]) -> set[str]:
     tools = body.get("tools") or []
     for index, tool in enumerate(tools):
-        parameters = tool["function"].get("parameters")
+        parameters = tool["function"].get("parameters") if tool["type"] == "function" else None
         if parameters is not None:
             _check_schema(parameters, f"tools[{index}].function.parameters")
     choice = body.get("tool_choice")
     if choice == "required" and not tools:
         raise InvalidRequest("tool_choice is required but there are no tools. Send tools too.", param="tool_choice")
-    if isinstance(choice, dict):
-        name = choice["function"]["name"]
-        if name not in {tool["function"]["name"] for tool in tools}:
+    if isinstance(choice, dict) and choice["type"] != "allowed_tools":
+        name = choice[choice["type"]]["name"]
+        if name not in {tool[tool["type"]]["name"] for tool in tools}:
             raise InvalidRequest(f"tool_choice names {name[:64]!r}, which is not among tools.", param="tool_choice")
-    return {"tools"} if tools else set()
+    return {"tools"} if tools or body.get("functions") else set()
 
 
 def _check_format(body: dict[str, Any]) -> set[str]:

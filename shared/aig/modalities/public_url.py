@@ -9,6 +9,7 @@ import socket
 import unicodedata
 from urllib.parse import urlsplit
 
+MAX_LENGTH = 4096
 _DENIED_V4 = [
     ipaddress.ip_network(net)
     for net in (
@@ -49,6 +50,8 @@ def _literal_address(host: str) -> str | None:
 
 def public_host(url: str) -> str:
     """The host of a URL that may be fetched. Raises ValueError, with what to change, for any other URL."""
+    if len(url) > MAX_LENGTH:  # normalising a host takes time that grows with the square of its length
+        raise ValueError(f"it is longer than {MAX_LENGTH} characters")
     try:
         parts = urlsplit(url)
         port = parts.port

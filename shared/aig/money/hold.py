@@ -2,13 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
-from aig.modalities.usage import Unit, Usage
-from aig.money.pricing import Prices, charge
+from aig.modalities.usage import INPUT_UNITS, OUTPUT_UNITS, Usage
+from aig.money.pricing import Prices, charge, price_of
 from aig.money.units import Nano
-
-HoldState = Literal["held", "posted", "void"]
 
 MIN_OUTPUT_TOKENS = 256
 
@@ -17,7 +14,7 @@ MIN_OUTPUT_TOKENS = 256
 class Bounds:
     """Upper bounds of a run: its input, and output tokens for each of `samples` answers."""
 
-    input_units: Mapping[Unit, int]
+    input_tokens: int
     output_tokens: int
     samples: int = 1
 
@@ -30,9 +27,17 @@ class Quote:
     output_tokens: int
 
 
+def _dearest(prices: Prices) -> Prices:
+    """Input and output at the price of their dearest class: which class a token will be of, nobody knows before."""
+    return {
+        "input_tokens": max(price_of(unit, prices) for unit in INPUT_UNITS),
+        "output_tokens": max(price_of(unit, prices) for unit in OUTPUT_UNITS),
+    }
+
+
 def _amount(bounds: Bounds, output_tokens: int, candidates: tuple[Prices, ...]) -> Nano:
-    usage = Usage({**bounds.input_units, "output_tokens": output_tokens * bounds.samples})
-    return max(charge(usage, prices) for prices in candidates)
+    usage = Usage({"input_tokens": bounds.input_tokens, "output_tokens": output_tokens * bounds.samples})
+    return max(charge(usage, _dearest(prices)) for prices in candidates)
 
 
 def worst_case(bounds: Bounds, candidates: tuple[Prices, ...]) -> Quote:

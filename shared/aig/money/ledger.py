@@ -33,7 +33,7 @@ class Credit:
     note: str = ""
 
 
-LossReason = Literal["broken_stream", "settle_failed", "over_hold", "expired_hold"]
+LossReason = Literal["broken_stream", "over_hold", "expired_hold"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,8 @@ class Wallet:
 
 @dataclass(frozen=True, slots=True)
 class KeySpend:
-    """What a key has spent, and what its cap leaves it (None without a cap)."""
+    """What a key has spent, what its cap leaves it (None without a cap), and what its runs in flight hold of it."""
 
     spent: Nano
     room: Nano | None = None
+    held: Nano | None = None

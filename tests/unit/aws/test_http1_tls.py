@@ -5,6 +5,7 @@ import datetime as dt
 import gc
 import ipaddress
 import ssl
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,14 @@ def server_side(certificate: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     return context
+
+
+@pytest.fixture(autouse=True)
+def _context_of_this_test() -> Iterator[None]:
+    """The context is read once for a process; a test that changes what is trusted must not leave its own behind."""
+    http1._tls_context.cache_clear()
+    yield
+    http1._tls_context.cache_clear()
 
 
 async def test_tls_with_a_certificate_that_the_system_trusts(

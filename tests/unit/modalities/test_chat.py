@@ -86,7 +86,7 @@ def test_media_count_by_the_piece_and_not_by_their_bytes(body: dict[str, Any]) -
 
 def test_the_upper_bound_in_figures() -> None:
     made = request()
-    assert made.input_bytes == len('[{"role":"user","content":"hi"}]')
+    assert made.input_bytes == len('{"model":"m","messages":[{"role":"user","content":"hi"}]}')
     assert made.max_input_tokens == made.input_bytes + MESSAGE_OVERHEAD_TOKENS + PROMPT_OVERHEAD_TOKENS
     longer = request(messages=[{"role": "user", "content": "hi \u20ac"}])
     assert longer.max_input_tokens == made.max_input_tokens + 4  # a space, and three bytes of UTF-8

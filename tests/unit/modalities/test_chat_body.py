@@ -164,8 +164,8 @@ REFUSED: list[tuple[dict[str, Any], str | None, str]] = [
     (body(tools=[{"type": "function", "function": {"name": "get weather"}}]), "tools[0].function.name", ""),
     (body(tools=[{"type": "function", "function": {"name": "a" * 65}}]), "tools[0].function.name", "invalid_value"),
     (body(tools=[{"type": "function", "function": {"name": "a\n"}}]), "tools[0].function.name", "invalid_value"),
-    (body(tools=[{"type": "web_search"}]), "tools[0].function", "missing_required_parameter"),
-    (body(tools=[{**TOOL, "type": "web_search"}]), "tools[0].type", "invalid_value"),
+    (body(tools=[{"type": "web_search"}]), "tools[0]", "invalid_value"),
+    (body(tools=[{**TOOL, "type": "web_search"}]), "tools[0]", "invalid_value"),
     (
         body(tools=[{"type": "function", "function": {"name": "f", "parameters": {"$ref": "#"}}}]),
         "tools[0].function.parameters",

@@ -86,6 +86,14 @@ def test_refused(schema: Any, why: str) -> None:
         check(schema)
 
 
+@pytest.mark.parametrize(
+    "key", ["items", "additionalProperties", "not", "contains", "if", "then", "else", "propertyNames"]
+)
+def test_a_schema_in_any_place_is_looked_at(key: str) -> None:
+    with pytest.raises(ValueError, match="not a JSON schema type"):
+        check({key: {"type": "text"}})
+
+
 def test_depth_beyond_what_the_interpreter_can_recurse() -> None:
     with pytest.raises(ValueError, match="nested deeper than 64"):
         check(nested(10_000))

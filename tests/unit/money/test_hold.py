@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from aig.modalities.usage import Usage
+from aig.modalities.usage import INPUT_UNITS, OUTPUT_UNITS, Usage
 from aig.money.hold import MIN_OUTPUT_TOKENS, Bounds, Hold, affordable, settle, worst_case
 from aig.money.pricing import Prices, charge
 from aig.money.units import Nano, Pico
@@ -13,7 +13,7 @@ from tests.unit.money.strategies import prices
 SANDBOX: Prices = {"input_tokens": Pico(1_000_000), "output_tokens": Pico(2_000_000)}
 
 bounds = st.builds(
-    lambda tokens, output, samples: Bounds({"input_tokens": tokens}, output, samples),
+    Bounds,
     st.integers(0, 10**7),
     st.integers(1, 10**6),
     st.integers(1, 128),
@@ -27,12 +27,16 @@ def hold(amount: int) -> Hold:
 
 def cost(limits: Bounds, output_tokens: int, tables: tuple[Prices, ...]) -> int:
     """What the dearest candidate would charge for all of the input and so many tokens for each sample."""
-    usage = Usage({**limits.input_units, "output_tokens": output_tokens * limits.samples})
-    return max(charge(usage, table) for table in tables)
+    return max(
+        charge(Usage({read: limits.input_tokens, written: output_tokens * limits.samples}), table)
+        for table in tables
+        for read in INPUT_UNITS
+        for written in OUTPUT_UNITS
+    )
 
 
 def test_the_worst_case_in_figures() -> None:
-    quote = worst_case(Bounds({"input_tokens": 1000}, 300, samples=2), (SANDBOX,))
+    quote = worst_case(Bounds(1000, 300, samples=2), (SANDBOX,))
     assert quote.amount == (1000 * 1_000 + 600 * 2_000) * 105 // 100
     assert quote.output_tokens == 300
 
@@ -42,10 +46,10 @@ def test_no_run_within_the_bounds_costs_more_than_the_hold(
     limits: Bounds, tables: tuple[Prices, ...], data: st.DataObject
 ) -> None:
     quote = worst_case(limits, tables)
-    read = data.draw(st.integers(0, limits.input_units["input_tokens"]))
+    read = data.draw(st.integers(0, limits.input_tokens))
     written = data.draw(st.integers(0, limits.output_tokens * limits.samples))
-    table = data.draw(st.sampled_from(tables))
-    assert charge(Usage({"input_tokens": read, "output_tokens": written}), table) <= quote.amount
+    units = {data.draw(st.sampled_from(INPUT_UNITS)): read, data.draw(st.sampled_from(OUTPUT_UNITS)): written}
+    assert charge(Usage(units), data.draw(st.sampled_from(tables))) <= quote.amount
 
 
 @given(bounds, candidates, st.integers(-(10**9), 10**15))
@@ -90,7 +94,7 @@ def test_room_for_the_worst_case_affords_all_of_it(limits: Bounds, tables: tuple
     ],
 )
 def test_at_least_256_tokens_or_all_that_were_asked_for(asked: int, room_for: int, tokens: int | None) -> None:
-    limits = Bounds({"input_tokens": 50}, asked)
+    limits = Bounds(50, asked)
     quote = affordable(limits, (SANDBOX,), cost(limits, room_for, (SANDBOX,)))
     assert (quote.output_tokens if quote else None) == tokens
 
@@ -109,7 +113,7 @@ def test_a_settlement_never_charges_more_than_was_held(amount: int, price: int) 
 @given(bounds, candidates)
 def test_an_honest_run_has_no_shortfall(limits: Bounds, tables: tuple[Prices, ...]) -> None:
     quote = worst_case(limits, tables)
-    usage = Usage({**limits.input_units, "output_tokens": limits.output_tokens * limits.samples})
+    usage = Usage({"input_tokens": limits.input_tokens, "output_tokens": limits.output_tokens * limits.samples})
     price = charge(usage, tables[0])
     assume(price)
     assert settle(hold(quote.amount), price).shortfall == 0

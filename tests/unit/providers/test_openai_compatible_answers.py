@@ -71,7 +71,7 @@ class TestStream:
         ("pieces", "reasons"),
         [
             ((delta("a"), delta(finish="stop"), USAGE, DONE), ["stop"]),
-            # Usage and [DONE] without a reason: the answer is whole, and the reason is put in for clients that wait for it.
+            # Usage and [DONE] without a reason: the answer is whole, and a reason is put in for who waits for it.
             ((delta("a"), USAGE, DONE), ["stop"]),
             ((delta("a"), CALLING, USAGE, DONE), ["tool_calls"]),
             ((CALLING, delta(""), USAGE, DONE), ["tool_calls"]),

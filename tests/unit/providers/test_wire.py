@@ -115,6 +115,8 @@ def test_a_payload_is_there_as_soon_as_its_blank_line_is() -> None:
     assert reader.feed(b"data: a\n") == []
     assert reader.feed(b"\ndata: b") == [b"a"]
     assert reader.feed(b"\r\n\r\n") == [b"b"]
+    assert reader.feed(b"data: c\r\r") == []  # the second may be half of a CRLF
+    assert reader.feed(b"data: d") == [b"c"]
 
 
 def test_a_line_without_end_is_given_up() -> None:
@@ -303,6 +305,13 @@ def test_slugs_are_kept_and_words_are_not(body: bytes, code: str | None, param: 
     error = status_error(400, {}, body)
     assert (error.kind, error.code, error.param) == ("rejected", code, param)
     assert "words" not in str(error)
+
+
+@pytest.mark.parametrize("quoted", ["skprovider42", "your_key_skprovider42", "SKPROVIDER42".lower()])
+def test_a_slug_that_quotes_our_key_is_dropped(quoted: str) -> None:
+    error = status_error(401, {}, error_body(code=quoted, param=quoted.upper()), "SkProvider42")
+    assert (error.code, error.param) == (None, None)
+    assert status_error(401, {}, error_body(code=quoted), None).code == quoted
 
 
 async def test_payloads_wait_for_nobody() -> None:
