@@ -1,6 +1,6 @@
 """The real adapters, counted and, where a test wants it, as dear as the hold allows."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -52,7 +52,7 @@ class _CountedChat:
 
     async def stream(
         self, upstream: Upstream, request: ChatRequest, max_output_tokens: int
-    ) -> AsyncIterator[ChatChunk]:
+    ) -> AsyncGenerator[ChatChunk, None]:
         self._counted.calls += 1
         async for chunk in self._real.stream(upstream, request, max_output_tokens):
             yield self._dear(chunk, request, max_output_tokens)

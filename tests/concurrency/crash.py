@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from typing import Literal, NoReturn, get_args
 
@@ -93,7 +93,7 @@ class _DeadlyChat:
 
     async def stream(
         self, upstream: Upstream, request: ChatRequest, max_output_tokens: int
-    ) -> AsyncIterator[ChatChunk]:
+    ) -> AsyncGenerator[ChatChunk, None]:
         seen = 0
         async for chunk in self.real.stream(upstream, request, max_output_tokens):
             if self.point == "during the run" and seen == 2:

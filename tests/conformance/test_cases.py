@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import pytest
@@ -54,7 +54,7 @@ class Caller:
     def _upstream(self, timeouts: Timeouts) -> Upstream:
         return Upstream("acme", "one-v1", self.provider.base_url, "sk-provider", timeouts)
 
-    def stream(self, timeouts: Timeouts = PATIENT) -> AsyncIterator[ChatChunk]:
+    def stream(self, timeouts: Timeouts = PATIENT) -> AsyncGenerator[ChatChunk, None]:
         request = chat_body.parse({"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": True})
         return self._chat.stream(self._upstream(timeouts), request, 100)
 
@@ -299,6 +299,16 @@ class TestConnections:
         await caller.streamed()
         assert [chunk async for chunk in slow]
 
+    async def test_a_call_does_not_wait_for_another(self, caller: Caller) -> None:
+        caller.provider.answer = Answer([event({"content": "a"})], ending="silence")
+        waiting = [caller.stream() for _ in range(3)]
+        for chunks in waiting:
+            await anext(chunks)
+        caller.provider.answer = self.GOOD
+        assert len(await caller.streamed()) == 2
+        for chunks in waiting:
+            await chunks.aclose()
+
     async def test_calls_that_start_together_after_a_pause_leave_nothing_open(
         self, caller: Caller, clock: FixedClock, client: Client
     ) -> None:
@@ -313,7 +323,7 @@ class TestConnections:
         caller.provider.answer = Answer([event({"content": "a"})], ending="silence")
         chunks = caller.stream()
         await anext(chunks)
-        await chunks.aclose()  # type: ignore[attr-defined]
+        await chunks.aclose()
         await caller.provider.all_closed()
 
     async def test_a_server_that_does_not_end_its_stream_does_not_hold_up_ours(self, caller: Caller) -> None:

@@ -120,7 +120,7 @@ async def test_an_answer_is_cut_to_what_can_be_afforded(
     (debit,) = await debits_of(container, account)
     units = json.loads(debit["units"])
     # The input's bytes and 528 of overhead are held as tokens; the rest buys words.
-    bound = len(f'[{{"role":"user","content":"{"a " * 3_000}"}}]') + 528
+    bound = len(f'{{"messages":[{{"role":"user","content":"{"a " * 3_000}"}}]}}') + 528
     assert units == {**units, "input_tokens": 3_000, "output_tokens": (room - bound * 1_050) // 2_100}
     assert debit["amount"] <= room
     key = await key_of(accounts, account)

@@ -8,13 +8,12 @@ from pydantic_core import from_json, to_json
 
 from aig.errors import UpstreamError
 from aig.modalities.chat import ChatChunk, ChatRequest, ChatResult
+from aig.modalities.chat_body import STEERING
 from aig.modalities.upstream import Timeouts, Upstream
 from aig.modalities.usage import Usage
 from aig_providers import wire
 from aig_providers.wire import HttpRequest, Reply
 
-# What is the gateway's to read, or to write itself.
-_NOT_FORWARDED = frozenset({"model", "max_tokens", "max_completion_tokens", "provider", "stream", "stream_options"})
 _MOST_TOKENS = 10**9
 
 Post = Callable[[HttpRequest, Timeouts], AbstractAsyncContextManager[Reply]]
@@ -22,7 +21,7 @@ Post = Callable[[HttpRequest, Timeouts], AbstractAsyncContextManager[Reply]]
 
 def build_request(upstream: Upstream, request: ChatRequest, max_output_tokens: int) -> HttpRequest:
     """The client's body under the provider's model id, with the limit that was paid for; usage always asked for."""
-    body = {name: value for name, value in request.body.items() if name not in _NOT_FORWARDED}
+    body = {name: value for name, value in request.body.items() if name not in STEERING}
     body["model"] = upstream.model_id
     body[upstream.max_tokens_field] = max_output_tokens
     if request.stream:

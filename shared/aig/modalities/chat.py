@@ -8,6 +8,8 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from pydantic_core import to_json
+
 from aig.modalities.upstream import Upstream
 from aig.modalities.usage import INPUT_UNITS, OUTPUT_UNITS, Unit, Usage
 
@@ -20,11 +22,15 @@ UNBOUNDED_TOKENS = 10**9
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """`body` is the client's JSON object, valid by `chat_body.parse`; `input_bytes` its size without inline media."""
+    """`body` is the client's JSON object, valid by `chat_body.parse`.
+
+    `input_bytes` is the size of what a provider may put into its prompt, without the `media_bytes` of inline media.
+    """
 
     model: str
     body: Mapping[str, Any]
     input_bytes: int
+    media_bytes: int
     media_parts: int
     capabilities: frozenset[str]  # what a model must have to serve it: tools, vision, json_schema, audio, files
 
@@ -131,4 +137,6 @@ def output_text(body: Mapping[str, Any]) -> str:
 
 def estimate(request: ChatRequest, output_bytes: int) -> Usage:
     """Four bytes a token, the usual figure for English, for both sides."""
-    return Usage({"input_tokens": -(-request.input_bytes // 4), "output_tokens": -(-output_bytes // 4)}, estimated=True)
+    parts = [request.body.get(name) for name in ("messages", "tools", "functions", "response_format")]
+    prompt_bytes = sum(len(to_json(part)) for part in parts if part) - request.media_bytes
+    return Usage({"input_tokens": -(-prompt_bytes // 4), "output_tokens": -(-output_bytes // 4)}, estimated=True)

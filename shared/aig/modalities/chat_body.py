@@ -17,6 +17,9 @@ _OPEN = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
 # Where a request goes and whose key it carries is the operator's to say.
 FORBIDDEN = ("base_url", "api_base", "api_key", "extra_headers", "extra_body", "extra_query")
 
+# Read by the gateway, or written by it for the provider: no part of a prompt.
+STEERING = frozenset({"model", "max_tokens", "max_completion_tokens", "provider", "stream", "stream_options"})
+
 # `models` comes with failover. The others would override the limit that was paid for, at servers that have limits of
 # other names, or are billed beside the tokens.
 UNSUPPORTED = ("models", "n_predict", "max_new_tokens", "best_of", "web_search_options")
@@ -302,8 +305,9 @@ def parse(body: dict[str, Any]) -> ChatRequest:
     return ChatRequest(
         model=checked["model"],
         body=checked,
-        # All of it: which of the fields that it does not know a provider puts into its prompt, nobody here can say.
-        input_bytes=len(to_json(checked)) - media_bytes,
+        # Unknown fields count: which of them a provider puts into its prompt, nobody here can say.
+        input_bytes=len(to_json({name: checked[name] for name in checked if name not in STEERING})) - media_bytes,
+        media_bytes=media_bytes,
         media_parts=media_parts,
         capabilities=frozenset(capabilities),
     )

@@ -11,6 +11,7 @@ from aig.modalities.chat import (
     MEDIA_TOKENS,
     MESSAGE_OVERHEAD_TOKENS,
     PROMPT_OVERHEAD_TOKENS,
+    UNBOUNDED_TOKENS,
     ChatRequest,
     estimate,
     output_text,
@@ -86,7 +87,7 @@ def test_media_count_by_the_piece_and_not_by_their_bytes(body: dict[str, Any]) -
 
 def test_the_upper_bound_in_figures() -> None:
     made = request()
-    assert made.input_bytes == len('{"model":"m","messages":[{"role":"user","content":"hi"}]}')
+    assert made.input_bytes == len('{"messages":[{"role":"user","content":"hi"}]}')
     assert made.max_input_tokens == made.input_bytes + MESSAGE_OVERHEAD_TOKENS + PROMPT_OVERHEAD_TOKENS
     longer = request(messages=[{"role": "user", "content": "hi \u20ac"}])
     assert longer.max_input_tokens == made.max_input_tokens + 4  # a space, and three bytes of UTF-8
@@ -100,6 +101,12 @@ def test_tools_and_formats_are_part_of_the_prompt() -> None:
     wanted = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}
     assert request(response_format=wanted).input_bytes > plain + 1000
     assert request(functions=[{"name": "f", "description": "d" * 1000}]).input_bytes > plain + 1000
+    assert request(documents=[{"text": "d" * 1000}]).input_bytes > plain + 1000  # a field that some provider knows
+
+
+def test_nothing_but_the_models_context_bounds_a_file() -> None:
+    content = [{"type": "file", "file": {"file_id": "file_1"}}]
+    assert request(messages=[{"role": "user", "content": content}]).max_input_tokens == UNBOUNDED_TOKENS
 
 
 def test_usage_in_openais_shape() -> None:
@@ -148,6 +155,6 @@ def test_all_that_an_answer_says(body: dict[str, Any], text: str) -> None:
 def test_an_estimate_is_four_bytes_a_token_rounded_up() -> None:
     made = request()
     usage = estimate(made, 9)
-    assert usage.units == {"input_tokens": -(-made.input_bytes // 4), "output_tokens": 3}
+    assert usage.units == {"input_tokens": len('[{"role":"user","content":"hi"}]') // 4, "output_tokens": 3}
     assert usage.estimated
     assert estimate(made, 0).units["output_tokens"] == 0

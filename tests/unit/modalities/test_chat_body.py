@@ -15,6 +15,7 @@ from tests.unit.modalities.strategies import PIXEL, bodies
 
 USER = {"role": "user", "content": "hi"}
 TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}
+CUSTOM = {"type": "custom", "custom": {"name": "grep", "format": {"type": "text"}}}
 CALL = {"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": "{}"}}
 
 
@@ -61,6 +62,10 @@ def test_a_valid_body_passes_whole(sent: dict[str, Any]) -> None:
         body(tools=[TOOL], tool_choice="required"),
         body(tools=[TOOL], tool_choice={"type": "function", "function": {"name": "get_weather"}}),
         body(tools=[{"type": "function", "function": {"name": "f", "strict": None, "parameters": None}}]),
+        body(tools=[CUSTOM, TOOL], tool_choice={"type": "custom", "custom": {"name": "grep"}}),
+        body(tools=[TOOL], tool_choice={"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": []}}),
+        body(functions=[{"name": "f"}], messages=[USER, {"role": "function", "name": "f", "content": "x"}]),
+        body(models=None),
         body(response_format={"type": "text"}),
         body(response_format={"type": "json_object"}),
         body(response_format={"type": "json_schema", "json_schema": {"name": "n"}}),
@@ -96,7 +101,10 @@ REFUSED: list[tuple[dict[str, Any], str | None, str]] = [
     (body(model=1), "model", "invalid_value"),
     (body(model=None), "model", "invalid_value"),
     (body(model=[]), "model", "invalid_value"),
-    (body(models=["a", "b"]), "models", "unsupported_parameter"),
+    *(
+        (body(**{name: 5}), name, "unsupported_parameter")
+        for name in ("models", "n_predict", "max_new_tokens", "best_of", "web_search_options")
+    ),
     (body(messages=[]), "messages", "invalid_value"),
     (body(messages=None), "messages", "invalid_value"),
     (body(messages="hi"), "messages", "invalid_value"),
@@ -182,6 +190,7 @@ REFUSED: list[tuple[dict[str, Any], str | None, str]] = [
     (body(tools=[], tool_choice="required"), "tool_choice", "invalid_value"),
     (body(tools=[TOOL], tool_choice="always"), "tool_choice", "invalid_value"),
     (body(tools=[TOOL], tool_choice={"type": "function", "function": {"name": "g"}}), "tool_choice", "invalid_value"),
+    (body(tools=[CUSTOM], tool_choice={"type": "custom", "custom": {"name": "g"}}), "tool_choice", "invalid_value"),
     (body(tools=[TOOL], tool_choice={"type": "function"}), "tool_choice.function", "missing_required_parameter"),
     (body(response_format={"type": "xml"}), "response_format.type", "invalid_value"),
     (body(response_format={"type": "json_schema"}), "response_format.json_schema", "missing_required_parameter"),
@@ -270,6 +279,8 @@ def test_media_that_are_refused(part: dict[str, Any], param: str) -> None:
     [
         (body(), {"chat"}),
         (body(tools=[TOOL]), {"chat", "tools"}),
+        (body(tools=[CUSTOM]), {"chat", "tools"}),
+        (body(functions=[{"name": "f"}]), {"chat", "tools"}),
         (body(tools=[]), {"chat"}),
         (wanted({"type": "object"}), {"chat", "json_schema"}),
         (body(response_format={"type": "text"}), {"chat"}),

@@ -160,6 +160,7 @@ def test_characters_that_two_parsers_read_differently_are_refused(host: str) -> 
         ("https://example.com:x/", "not a valid URL"),
         ("https://[::1/", "not a valid URL"),
         ("https://[not an address]/", "not a valid URL"),
+        ("https://example.com/" + "a" * 4096, "longer than 4096"),
         ("https://", "no host"),
         ("https:///a.png", "no host"),
         ("https://./a.png", "no host"),

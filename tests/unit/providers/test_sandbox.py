@@ -184,7 +184,7 @@ async def test_a_stream_that_nobody_reads_on_can_be_left() -> None:
     chunks = ADAPTER.chat.stream(upstream("echo"), request(stream=True), 100)
     await anext(chunks)
     async with asyncio.timeout(30):
-        await chunks.aclose()  # type: ignore[attr-defined]
+        await chunks.aclose()
 
 
 async def test_tool_calls_have_their_arguments_as_text() -> None:
