@@ -19,6 +19,7 @@ from tests.unit.clock import FixedClock
 
 PATIENT = Timeouts(connect=20, first_byte=20, idle=20, total=20)
 HASTY = Timeouts(connect=20, first_byte=0.2, idle=0.2, total=0.2)
+KEY = "skprovider42"
 DONE = b"data: [DONE]\n\n"
 CALLS = [
     {"id": f"call_{n}", "type": "function", "function": {"name": name, "arguments": '{"city": "Paris"}'}}
@@ -52,7 +53,7 @@ class Caller:
         self.provider = provider
 
     def _upstream(self, timeouts: Timeouts) -> Upstream:
-        return Upstream("acme", "one-v1", self.provider.base_url, "sk-provider", timeouts)
+        return Upstream("acme", "one-v1", self.provider.base_url, KEY, timeouts)
 
     def stream(self, timeouts: Timeouts = PATIENT) -> AsyncGenerator[ChatChunk, None]:
         request = chat_body.parse({"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": True})
@@ -107,7 +108,7 @@ async def test_ok(caller: Caller) -> None:
     assert counts(result.usage) == (3, 2)
     (received,) = caller.provider.received
     assert received.path == "/v1/chat/completions"
-    assert received.headers["authorization"] == "Bearer sk-provider"
+    assert received.headers["authorization"] == f"Bearer {KEY}"
     assert received.headers["content-type"] == "application/json"
     assert received.headers["accept-encoding"] == "identity"
     assert received.body["max_tokens"] == 100
@@ -224,6 +225,15 @@ async def test_failures(
     assert (error.kind, error.status, error.retry_after) == (kind, status, retry_after)
     assert len(caller.provider.received) == 1
     assert "words" not in str(error)
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+async def test_an_error_that_quotes_our_key(caller: Caller, streamed: bool) -> None:
+    body = {"error": {"message": f"{KEY} is wrong", "code": f"no_such_key_{KEY}", "param": KEY}}
+    caller.provider.answer = Answer([json.dumps(body).encode()], 401)
+    error = await caller.failure(streamed=streamed)
+    assert (error.kind, error.code, error.param) == ("auth", None, None)
+    assert KEY not in str(error)
 
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
