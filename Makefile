@@ -70,7 +70,7 @@ openapi: ## Write openapi.json from the routes
 	$(setup) ops
 	@$(BIN)/python -m ops.openapi $(ARGS)
 
-clean: ## Remove all that the other targets made, the environment included
+clean: ## Remove all that the other targets made in this folder, the environment included
 	rm -rf .venv .uv .cache .aws-sam .coverage htmlcov
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +

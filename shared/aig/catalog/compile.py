@@ -83,10 +83,20 @@ def _model(row: Mapping[str, Any], providers: Mapping[str, Any]) -> dict[str, An
     return compiled
 
 
+def _named(row: Mapping[str, Any], providers: Mapping[str, Any]) -> dict[str, Any]:
+    """`_model`, with the row's name on what a missing field or one of the wrong type raises."""
+    try:
+        return _model(row, providers)
+    except KeyError as error:
+        raise KeyError(f"model {row.get('slug')!r}: {error.args[0]} is missing") from None
+    except TypeError as error:
+        raise ValueError(f"model {row.get('slug')!r}: a field is of the wrong type: {error}") from None
+
+
 def compile_catalog(providers: Mapping[str, Mapping[str, Any]], models: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """The deployed form. Raises ValueError (or KeyError for a missing field) that names the row."""
     known = {name: _provider(name, row) for name, row in sorted(providers.items())}
-    compiled = sorted((_model(row, known) for row in models), key=lambda model: str(model["slug"]))
+    compiled = sorted((_named(row, known) for row in models), key=lambda model: str(model["slug"]))
     slugs = [model["slug"] for model in compiled]
     twice = {slug for slug in slugs if slugs.count(slug) > 1}
     if twice:

@@ -43,22 +43,24 @@ def order_offers(
 ) -> Sequence[Offer]:
     """The offers to try, cheapest first, within the request's `provider: {order, only, ignore}`.
 
-    Raises ProviderUnavailable if no provider that is set up is left.
+    Raises InvalidRequest if those leave none, ProviderUnavailable if no provider of the model is set up.
     """
     wanted = preferences or {}
     only, ignore, order = wanted.get("only"), wanted.get("ignore", ()), list(wanted.get("order", ()))
     usable = set(available)
+    there = [offer for offer in model.offers if offer.provider.name in usable]
+    if not there:
+        needs = sorted({offer.provider.key_name or offer.provider.base_url_variable for offer in model.offers})
+        raise ProviderUnavailable(
+            f"No provider of {model.slug} is set up here. Choose another model; the operator sets {' or '.join(needs)}."
+        )
     offers = [
-        offer
-        for offer in model.offers
-        if offer.provider.name in usable
-        and offer.provider.name not in ignore
-        and (only is None or offer.provider.name in only)
+        offer for offer in there if offer.provider.name not in ignore and (only is None or offer.provider.name in only)
     ]
     if not offers:
-        raise ProviderUnavailable(
-            f"No provider that is set up here serves {model.slug} for this request. "
-            "Choose another model, or ask the operator to add a provider key."
+        names = ", ".join(offer.provider.name for offer in there)
+        raise InvalidRequest(
+            f"provider leaves nobody to serve {model.slug}: it is served by {names}.", param="provider"
         )
 
     def rank(offer: Offer) -> tuple[int, int]:

@@ -47,20 +47,26 @@ def test_order(available: tuple[str, ...], preferences: Mapping[str, Any] | None
     assert [found.provider.name for found in order_offers(THREE, available, preferences)] == names
 
 
+@pytest.mark.parametrize("available", [(), ("another",)])
+@pytest.mark.parametrize("preferences", [None, {"only": ["dear"]}])
+def test_nobody_is_set_up(available: tuple[str, ...], preferences: Mapping[str, Any] | None) -> None:
+    with pytest.raises(ProviderUnavailable, match="v/m"):
+        order_offers(THREE, available, preferences)
+
+
 @pytest.mark.parametrize(
     ("available", "preferences"),
     [
-        ((), None),
-        (("another",), None),
         (ALL, {"only": []}),
         (ALL, {"only": ["unknown"]}),
         (ALL, {"ignore": list(ALL)}),
         (("dear",), {"ignore": ["dear"]}),
     ],
 )
-def test_nobody_left(available: tuple[str, ...], preferences: Mapping[str, Any] | None) -> None:
-    with pytest.raises(ProviderUnavailable, match="v/m"):
+def test_the_client_left_nobody(available: tuple[str, ...], preferences: Mapping[str, Any]) -> None:
+    with pytest.raises(InvalidRequest, match="v/m") as raised:
         order_offers(THREE, available, preferences)
+    assert raised.value.param == "provider"
 
 
 def test_offers_of_one_price_keep_the_catalog_order() -> None:
