@@ -108,6 +108,8 @@ def test_a_bad_provider_row_is_named(name: str, path: tuple[Any, ...], value: An
         (("context",), 999),
         (("context",), 100_000_001),
         (("max_output",), 0),
+        (("capabilities",), 5),
+        (("context",), "1000"),
         (("offer",), []),
         (("offer", 0, "provider"), "nobody"),
         (("offer", 0, "source"), ""),
@@ -132,7 +134,7 @@ def test_a_bad_model_row_is_named(path: tuple[Any, ...], value: Any) -> None:
 
 @pytest.mark.parametrize("field", ["modality", "context", "capabilities", "title", "released", "offer"])
 def test_a_missing_field_is_named(field: str) -> None:
-    with pytest.raises(KeyError, match=field):
+    with pytest.raises(KeyError, match=f"model 'acme/one': {field} is missing"):
         compile_catalog(PROVIDERS, [changed(MODEL, (field,), ...)])
 
 
