@@ -72,7 +72,7 @@ async def _key_create(container: Container, args: argparse.Namespace) -> None:
         title=args.name,
         scopes=args.scope or accounts.ALL_SCOPES,
         rpm=args.rpm,
-        cap=parse_usd(args.cap) if args.cap else None,
+        cap=parse_usd(args.cap) if args.cap is not None else None,
         default_tag=args.tag,
         allowed_models=args.model,
         expires_at=args.expires_at,

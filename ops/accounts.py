@@ -8,6 +8,7 @@ from aig.money.ledger import Credit
 from aig.money.units import Nano
 from aig.wiring import Container
 
+MAX_RPM = 1_000_000
 MIN_TOP_UP = Nano(5 * 10**9)
 ALL_SCOPES: tuple[Scope, ...] = ("inference", "usage:read", "admin")
 
@@ -33,8 +34,8 @@ async def create_key(
     expires_at: int | None = None,
 ) -> Secret:
     """A key of the account; its text is nowhere but in the answer. Raises ValueError if it cannot be made."""
-    if rpm is not None and rpm < 1:
-        raise ValueError("rpm must be at least 1")
+    if rpm is not None and not 1 <= rpm <= MAX_RPM:
+        raise ValueError(f"rpm must be from 1 to {MAX_RPM}")
     pepper = await container.secrets.get("pepper")
     if pepper is None:
         raise ValueError("there is no pepper: set AIG_SECRET_ARN, or AIG_KEY_PEPPER on a laptop")

@@ -46,6 +46,7 @@ ANSWER_S = 280.0  # until the first chunk of a stream or the whole of another an
 STREAM_S = 840.0  # until the end of a stream
 MAX_IMAGE_HOSTS = 16
 RESOLVE_S = 5.0
+LONGEST_RETRY_AFTER_S = 3600
 IN_FLIGHT_RETRY_AFTER_S = 5
 
 
@@ -137,10 +138,10 @@ async def run(gateway: Gateway, caller: Caller, request: ChatRequest, options: O
 
     try:
         offer, attempts, result = await attempt_each(call, complete)
+        usage = result.usage or estimate(request, len(output_text(result.body).encode()))
     except BaseException:
         await void(call)
         raise
-    usage = result.usage or estimate(request, len(output_text(result.body).encode()))
     receipt = await settle(call, offer, attempts, usage)
     return Answer(finished_body(result.body, call.model, usage, receipt), receipt)
 
@@ -348,7 +349,7 @@ def _client_error(failures: Sequence[UpstreamError]) -> AIGError:
         return RateLimited(
             "Every provider of this model is rate limiting. Wait for the time in Retry-After, or use another model.",
             code="upstream_rate_limited",
-            retry_after=max(1, -int(-wait // 1)),
+            retry_after=min(max(1, -int(-wait // 1)), LONGEST_RETRY_AFTER_S),
         )
     if last.kind == "timeout":
         return UpstreamTimeout("The provider did not answer in time. Send the request again with a smaller max_tokens.")

@@ -67,15 +67,20 @@ async def run(gateway: Gateway, caller: Caller, request: ChatRequest, options: O
 async def _relay(
     call: OpenCall, offer: Offer, attempts: int, started: _Started
 ) -> AsyncGenerator[dict[str, Any], None]:
-    request, output_bytes, usage = call.request, 0, None
+    request, output_bytes = call.request, 0
+    usage: Usage | None = None
     template: dict[str, Any] = {}
     chunk: ChatChunk | None = started.first
     try:
         async with contextlib.aclosing(started.rest):
             while chunk is not None:
-                usage = chunk.usage or usage
+                said = len(output_text(chunk.body).encode()) if chunk.body is not None else 0
+                output_bytes += said
+                if chunk.usage is not None:
+                    usage = chunk.usage.at_least(usage)
+                elif said:
+                    usage = None  # it was told before this was said, so it does not count it
                 if chunk.body is not None:
-                    output_bytes += len(output_text(chunk.body).encode())
                     body = {**chunk.body, "model": call.model.slug}
                     if request.include_usage:
                         body["usage"] = None

@@ -23,7 +23,7 @@ from tests.apps import App, Handler, event, events, said, serving
 from tests.builders import PROMPT, Account, an_account, debits_of, holds_of, losses_of, wallet_of
 from tests.logs import Log
 from tests.unit.clock import FixedClock
-from tests.upstream import FakeUpstream, Script, chunk, completion, stream
+from tests.upstream import DONE, FakeUpstream, Script, chunk, completion, stream, usage_chunk
 
 TEN_DOLLARS: Final = 10 * 10**9
 ONE_WORD: Final = 5_250
@@ -238,3 +238,23 @@ async def test_what_is_logged_of_a_call_says_who_and_how_much(chat: App, contain
     assert (line["account_id"], line["key_id"]) == (account.id, account.key_id)
     assert (line["model"], line["provider"], line["attempts"]) == ("sandbox/echo", "sandbox", 1)
     assert line["cost"] == response.headers["x-aig-cost"]
+
+
+@pytest.mark.parametrize(
+    ("told", "output", "estimated"),
+    [
+        ([usage_chunk(10, 0), chunk("one two three four")], 5, True),  # told before anything was said
+        ([chunk("one two three four"), usage_chunk(10, 5), usage_chunk(0, 0)], 5, False),  # a count does not shrink
+        ([chunk("one two three four"), usage_chunk(10, 2), usage_chunk(10, 7)], 7, False),
+    ],
+    ids=["too early", "shrinking", "growing"],
+)
+async def test_usage_that_leaves_something_out_is_not_believed(
+    openai_chat: App, container: Container, upstream: FakeUpstream, told: list[bytes], output: int, estimated: bool
+) -> None:
+    account = await an_account(container)
+    upstream.script = Script(200, [*told, chunk(finish_reason="stop"), DONE])
+    await openai_chat.ask(account, model=GPT, stream=True)
+    (debit,) = await debits_of(container, account)
+    assert json.loads(debit["units"])["output_tokens"] == output
+    assert debit["estimated"] is estimated

@@ -44,8 +44,8 @@ def _count(table: Any, name: str) -> int:
 
 
 def parse_usage(raw: Any) -> Usage | None:
-    """OpenAI's totals, which include their details, as disjoint classes. None if absent or not to be believed."""
-    if not isinstance(raw, Mapping) or (raw.get("prompt_tokens") is None and raw.get("completion_tokens") is None):
+    """OpenAI's totals, which include their details, as disjoint classes. None if absent, half or not credible."""
+    if not isinstance(raw, Mapping) or raw.get("prompt_tokens") is None or raw.get("completion_tokens") is None:
         return None
     try:
         prompt, completion = _count(raw, "prompt_tokens"), _count(raw, "completion_tokens")
@@ -81,12 +81,16 @@ def _object(payload: bytes) -> dict[str, Any]:
 
 
 def _choices(body: dict[str, Any], said: str) -> list[dict[str, Any]]:
+    if body.get("error"):
+        raise UpstreamError("unavailable")
     choices = body.get("choices")
     if not isinstance(choices, list):
         raise UpstreamError("malformed")
     for choice in choices:
         if not isinstance(choice, dict) or not isinstance(choice.get(said), dict):
             raise UpstreamError("malformed")
+        if choice.get("error") or choice.get("finish_reason") == "error":
+            raise UpstreamError("unavailable")
         if not isinstance(choice.get("index") or 0, int):
             raise UpstreamError("malformed")
     return choices
@@ -104,8 +108,6 @@ def parse_response(payload: bytes) -> ChatResult:
 def parse_event(payload: bytes) -> ChatChunk:
     """One `data` payload. Raises UpstreamError for an error that the provider sends in the stream."""
     body = _object(payload)
-    if body.get("error"):
-        raise UpstreamError("unavailable")
     usage = parse_usage(body.pop("usage", None))
     return ChatChunk(body if _choices(body, "delta") else None, usage)
 

@@ -53,6 +53,8 @@ def _prices(place: str, table: Mapping[str, str]) -> dict[str, int]:
 def _offer(place: str, row: Mapping[str, Any], providers: Mapping[str, Any]) -> dict[str, Any]:
     if row["provider"] not in providers:
         raise ValueError(f"{place}: provider {row['provider']!r} is not in providers.toml")
+    if not isinstance(row.get("id"), str) or not row["id"]:
+        raise ValueError(f"{place}: an offer needs the provider's own id of the model, in quotes")
     if not row.get("source") or not _DATE.fullmatch(str(row.get("date", ""))):
         raise ValueError(f"{place}: a price needs a source and a date (YYYY-MM-DD)")
     return {
@@ -71,6 +73,8 @@ def _model(row: Mapping[str, Any], providers: Mapping[str, Any]) -> dict[str, An
     unknown = set(row["capabilities"]) - CAPABILITIES
     if unknown or row["modality"] not in MODALITIES:
         raise ValueError(f"{place}: unknown modality or capabilities {sorted(unknown)}")
+    if type(row["context"]) is not int or type(row["max_output"]) is not int:
+        raise ValueError(f"{place}: context and max_output are whole numbers of tokens")
     if not 0 < row["max_output"] <= row["context"] <= 100_000_000:
         raise ValueError(f"{place}: needs 0 < max_output <= context")
     compiled = {key: row[key] for key in ("slug", "title", "modality", "context", "max_output")}
@@ -78,8 +82,11 @@ def _model(row: Mapping[str, Any], providers: Mapping[str, Any]) -> dict[str, An
     compiled["released"] = str(row["released"])
     compiled["capabilities"] = sorted(row["capabilities"])
     compiled["offers"] = [_offer(place, offer, providers) for offer in row["offer"]]
-    if not compiled["offers"]:
+    providers_used = [offer["provider"] for offer in compiled["offers"]]
+    if not providers_used:
         raise ValueError(f"{place}: has no offer")
+    if len(set(providers_used)) < len(providers_used):
+        raise ValueError(f"{place}: a provider has two offers; a hold keeps one price for each provider")
     return compiled
 
 

@@ -12,7 +12,7 @@ from aig.errors import InvalidRequest, RequestTooLarge, UnsupportedMediaType
 MAX_BODY_BYTES = 6 * 1024 * 1024
 MAX_DEPTH = 64
 MAX_KEYS = 10_000
-MAX_OBJECTS = 200_000
+MAX_CONTAINERS = 100_000
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -31,21 +31,37 @@ def _parse_float(text: str) -> float:
     return value
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    table = dict(pairs)
-    if len(table) != len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise _bad(f"the key {twice[:64]!r} stands twice in one object")
-    if len(table) > MAX_KEYS:
-        raise _bad(f"an object has more than {MAX_KEYS} keys")
-    return table
+class _Objects:
+    """Makes the objects of one body, each key once, and not too many of them."""
+
+    def __init__(self) -> None:
+        self._made = 0
+
+    def __call__(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        self._made += 1
+        if self._made > MAX_CONTAINERS:
+            raise _too_many()
+        table = dict(pairs)
+        if len(table) != len(pairs):
+            seen: set[str] = set()
+            twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+            raise _bad(f"the key {twice[:64]!r} stands twice in one object")
+        if len(table) > MAX_KEYS:
+            raise _bad(f"an object has more than {MAX_KEYS} keys")
+        return table
+
+
+def _too_many() -> InvalidRequest:
+    return _bad(f"it has more than {MAX_CONTAINERS} objects and arrays")
 
 
 def _check_depth(value: Any) -> None:
-    stack = [(value, 1)]
+    stack, seen = [(value, 1)], 0
     while stack:
         node, depth = stack.pop()
+        seen += 1
+        if seen + len(stack) > MAX_CONTAINERS:
+            raise _too_many()
         if depth > MAX_DEPTH:
             raise _bad(f"it is nested deeper than {MAX_DEPTH}")
         if isinstance(node, dict):
@@ -61,11 +77,9 @@ def parse_object(raw: bytes) -> dict[str, Any]:
     """
     if not raw.strip():
         raise _bad("it is empty")
-    if raw.count(b"{") > MAX_OBJECTS:
-        raise _bad(f"it has more than {MAX_OBJECTS} objects")
     try:
         value = json.loads(
-            raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_parse_float
+            raw.decode("utf-8"), object_pairs_hook=_Objects(), parse_constant=_refuse_constant, parse_float=_parse_float
         )
     except UnicodeDecodeError:
         raise _bad("it is not UTF-8") from None

@@ -11,4 +11,4 @@ class JsonAnswer(Response):
     media_type = "application/json"
 
     def __init__(self, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(to_json(body), headers=headers)
+        super().__init__(to_json(body, inf_nan_mode="null"), headers=headers)

@@ -68,7 +68,7 @@ class EventStream(Response):
         try:
             async with contextlib.aclosing(self._chunks) as chunks:
                 async for chunk in chunks:
-                    await write(b"data: " + to_json(chunk) + b"\n\n")
+                    await write(b"data: " + to_json(chunk, inf_nan_mode="null") + b"\n\n")
         finally:
             comments.cancel()
         await write(_DONE, more=False)

@@ -125,8 +125,12 @@ def output_text(body: Mapping[str, Any]) -> str:
     """All that a completion, or a chunk of one, says: what its tokens are counted from when nobody else counted."""
     pieces: list[Any] = []
     for choice in body.get("choices") or ():
-        said = choice.get("message") or choice.get("delta") or {}
+        said: Mapping[str, Any] = next(
+            (choice[key] for key in ("message", "delta") if isinstance(choice.get(key), Mapping)), {}
+        )
         pieces += [said.get(key) for key in ("content", "reasoning_content", "reasoning", "refusal")]
+        parts = said.get("content")
+        pieces += [part.get("text") for part in parts if isinstance(part, Mapping)] if isinstance(parts, list) else []
         calls = said.get("tool_calls")
         for call in calls if isinstance(calls, list) else ():
             function = call.get("function") if isinstance(call, Mapping) else None

@@ -17,6 +17,7 @@ _OPEN = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
 # Where a request goes and whose key it carries is the operator's to say.
 FORBIDDEN = ("base_url", "api_base", "api_key", "extra_headers", "extra_body", "extra_query")
 
+MAX_MEDIA_PARTS = 100
 # Read by the gateway, or written by it for the provider: no part of a prompt.
 STEERING = frozenset({"model", "max_tokens", "max_completion_tokens", "provider", "stream", "stream_options"})
 
@@ -200,13 +201,14 @@ class StreamOptions(TypedDict):
 
 
 ProviderName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+ProviderNames = Annotated[list[ProviderName], Field(max_length=64, fail_fast=True)]
 
 
 @with_config(ConfigDict(strict=True, extra="forbid"))
 class ProviderPreferences(TypedDict):
-    order: NotRequired[list[ProviderName]]
-    only: NotRequired[list[ProviderName]]
-    ignore: NotRequired[list[ProviderName]]
+    order: NotRequired[ProviderNames]
+    only: NotRequired[ProviderNames]
+    ignore: NotRequired[ProviderNames]
 
 
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
@@ -368,6 +370,10 @@ def _check_messages(messages: list[dict[str, Any]], capabilities: set[str]) -> t
         content = message.get("content")
         for position, part in enumerate(content if isinstance(content, list) else ()):
             path = f"messages[{index}].content[{position}]"
+            if media_parts >= MAX_MEDIA_PARTS:
+                raise InvalidRequest(
+                    f"A request takes at most {MAX_MEDIA_PARTS} pictures, clips and files.", param=path
+                )
             if part["type"] == "image_url":
                 capabilities.add("vision")
                 media_bytes += _check_image(part["image_url"]["url"], f"{path}.image_url.url")

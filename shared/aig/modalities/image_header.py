@@ -21,8 +21,8 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
         if data[position] != 0xFF:
             break
         marker = data[position + 1]
-        if marker == 0xFF:
-            position += 1
+        if marker == 0xFF:  # fill bytes, any number of them
+            position = len(data) - len(data[position:].lstrip(b"\xff")) - 1
             continue
         # SOF0..SOF15 hold the size; C4, C8 and CC in that range are tables, not frames.
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):

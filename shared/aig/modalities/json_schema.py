@@ -88,7 +88,7 @@ def check(root: Any) -> None:
     """Raises ValueError that says what is wrong with the schema."""
     if not isinstance(root, dict):
         raise ValueError("it must be an object")
-    stack = [(root, 0)]
+    stack, followed = [(root, 0)], set[str]()
     while stack:
         schema, depth = stack.pop()
         if isinstance(schema, bool):
@@ -98,5 +98,7 @@ def check(root: Any) -> None:
         if depth > MAX_DEPTH:
             raise ValueError(f"it is nested deeper than {MAX_DEPTH}")
         _check_keywords(schema)
-        _check_reference(root, schema)
+        if schema.get("$ref") not in followed:
+            _check_reference(root, schema)
+            followed.add(schema.get("$ref", ""))
         stack.extend((child, depth + 1) for child in _children(schema))

@@ -26,5 +26,14 @@ class Usage:
     units: Mapping[Unit, int]
     estimated: bool = False
 
+    def at_least(self, earlier: "Usage | None") -> "Usage":
+        """The greater count of each unit: counts of a stream only grow, whatever order they are told in."""
+        if earlier is None:
+            return self
+        units = {
+            unit: max(self.units.get(unit, 0), earlier.units.get(unit, 0)) for unit in {**earlier.units, **self.units}
+        }
+        return Usage(units, self.estimated)
+
     def total(self, units: tuple[Unit, ...]) -> int:
         return sum(self.units.get(unit, 0) for unit in units)

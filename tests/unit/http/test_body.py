@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aig.errors import InvalidRequest
-from aig.http.body import MAX_DEPTH, MAX_KEYS, MAX_OBJECTS, parse_object
+from aig.http.body import MAX_CONTAINERS, MAX_DEPTH, MAX_KEYS, parse_object
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -117,9 +117,13 @@ def test_the_bounds_are_inside() -> None:
 
 
 def test_a_body_of_nothing_but_objects_is_bounded() -> None:
-    assert parse_object(b'{"a": [' + b",".join([b"{}"] * (MAX_OBJECTS - 1)) + b"]}")
-    with pytest.raises(InvalidRequest, match=f"more than {MAX_OBJECTS} objects"):
-        parse_object(b'{"a": [' + b",".join([b"{}"] * MAX_OBJECTS) + b"]}")
+    assert parse_object(b'{"a": [' + b",".join([b"{}"] * (MAX_CONTAINERS - 2)) + b"]}")
+    with pytest.raises(InvalidRequest, match=f"more than {MAX_CONTAINERS} objects"):
+        parse_object(b'{"a": [' + b",".join([b"{}"] * MAX_CONTAINERS) + b"]}")
+    with pytest.raises(InvalidRequest, match=f"more than {MAX_CONTAINERS} objects"):
+        parse_object(b'{"a": [' + b",".join([b"[]"] * MAX_CONTAINERS) + b"]}")
+    braces = "{[" * MAX_CONTAINERS
+    assert parse_object(json.dumps({"a": braces}).encode()) == {"a": braces}
 
 
 def test_width_is_not_depth() -> None:

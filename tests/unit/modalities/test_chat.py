@@ -145,7 +145,8 @@ def test_usage_that_was_estimated_says_so() -> None:
         ({"choices": [{"delta": {}}]}, ""),
         ({"choices": [{"message": {"tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]}}]}, "f{}"),
         ({"choices": [{"delta": {"tool_calls": [{"index": 0}, {"function": {"arguments": "1"}}]}}]}, "1"),
-        ({"choices": [{"delta": {"tool_calls": None, "content": [{"type": "text", "text": "t"}]}}]}, ""),
+        ({"choices": [{"delta": {"tool_calls": None, "content": [{"type": "text", "text": "t"}]}}]}, "t"),
+        ({"choices": [{"message": "odd", "delta": {"content": "t"}}]}, "t"),
     ],
 )
 def test_all_that_an_answer_says(body: dict[str, Any], text: str) -> None:

@@ -13,3 +13,12 @@ def test_totals_add_up_what_is_there() -> None:
     assert usage.total(INPUT_UNITS) == 3
     assert usage.total(OUTPUT_UNITS) == 4
     assert Usage({}).total(INPUT_UNITS) == 0
+
+
+class TestAtLeast:
+    def test_the_greater_count_of_each_unit_stays(self) -> None:
+        early = Usage({"input_tokens": 5, "output_tokens": 3})
+        late = Usage({"output_tokens": 9, "reasoning_tokens": 1})
+        assert late.at_least(early).units == {"input_tokens": 5, "output_tokens": 9, "reasoning_tokens": 1}
+        assert Usage({"input_tokens": 0}).at_least(early).units == early.units
+        assert late.at_least(None) is late

@@ -89,8 +89,6 @@ class TestParseUsage:
         [
             ({"prompt_tokens": 5, "completion_tokens": 7}, units(input_tokens=5, output_tokens=7)),
             ({"prompt_tokens": 0, "completion_tokens": 0}, units()),
-            ({"prompt_tokens": 5}, units(input_tokens=5)),
-            ({"completion_tokens": 7, "prompt_tokens": None}, units(output_tokens=7)),
             (
                 {
                     "prompt_tokens": 100,
@@ -158,6 +156,9 @@ class TestParseUsage:
             [],
             "12",
             {},
+            # Half a usage would make the other half free.
+            {"prompt_tokens": 5},
+            {"completion_tokens": 7, "prompt_tokens": None},
             {"total_tokens": 12},
             {"prompt_tokens": None, "completion_tokens": None},
             {"prompt_tokens": -1, "completion_tokens": 7},
@@ -222,7 +223,6 @@ class TestParseResponse:
             b'{"choices": [{"message": null}]}',
             b'{"choices": [{"message": "hello"}]}',
             b'{"choices": [{"delta": {"content": "a"}}]}',
-            b'{"error": {"message": "in a 200"}}',
         ],
         ids=lambda payload: repr(payload)[:40],
     )
@@ -230,6 +230,21 @@ class TestParseResponse:
         with pytest.raises(UpstreamError) as raised:
             parse_response(payload)
         assert raised.value.kind == "malformed"
+
+    @pytest.mark.parametrize(
+        "extra",
+        [
+            {"error": {"message": "in a 200"}},
+            {"choices": [{"index": 0, "message": {"content": "a"}, "finish_reason": "error"}]},
+            {"choices": [{"index": 0, "message": {"content": "a"}, "error": {"message": "the provider's words"}}]},
+        ],
+        ids=["beside the choices", "finish reason", "in a choice"],
+    )
+    def test_an_error_that_looks_like_an_answer(self, extra: dict[str, Any]) -> None:
+        with pytest.raises(UpstreamError) as raised:
+            parse_response(json.dumps({**COMPLETION, **extra}).encode())
+        assert raised.value.kind == "unavailable"
+        assert "words" not in str(raised.value)
 
 
 class TestParseEvent:
