@@ -112,6 +112,10 @@ def test_a_bad_provider_row_is_named(name: str, path: tuple[Any, ...], value: An
         (("context",), "1000"),
         (("offer",), []),
         (("offer", 0, "provider"), "nobody"),
+        (("offer", 0, "id"), ""),
+        (("offer", 0, "id"), 5),
+        (("context",), 1000.0),
+        (("offer",), [MODEL["offer"][0], MODEL["offer"][0]]),  # two prices of one provider
         (("offer", 0, "source"), ""),
         (("offer", 0, "source"), ...),
         (("offer", 0, "date"), "yesterday"),

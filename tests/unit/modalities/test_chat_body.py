@@ -316,6 +316,15 @@ def test_the_hosts_that_have_to_be_looked_up() -> None:
     assert image_hosts(parse(body())) == set()
 
 
+def test_media_are_counted_over_all_messages() -> None:
+    """Each costs a look at its header or its host, so there are not too many."""
+    pictures = [image("https://example.com/a.png")] * 50
+    assert parse(body(messages=[{"role": "user", "content": pictures}] * 2)).media_parts == 100
+    with pytest.raises(InvalidRequest, match="at most 100") as raised:
+        parse(body(messages=[{"role": "user", "content": pictures}] * 3))
+    assert raised.value.param == "messages[2].content[0]"
+
+
 def test_a_schema_is_weighed_before_it_is_walked() -> None:
     heavy = {"description": "d" * 300_000, "type": "no such type"}
     with pytest.raises(InvalidRequest, match="larger than 256 kB"):
