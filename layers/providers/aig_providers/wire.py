@@ -1,6 +1,6 @@
 """The only network IO of the adapters: one client, timeouts, the SSE reader, and statuses as UpstreamError.
 
-aiohttp, because the HTTP client is what a call costs most: bench/README.md has the figures.
+aiohttp, because the HTTP client is what a call costs most: docs/decisions/0001 has the figures.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Calls to the AWS services that speak JSON over POST: DynamoDB and Secrets Manager.
 
-In place of boto3, which costs 2.8 CPU-ms a call and a second of import; bench/README.md has the figures.
+In place of boto3, which costs 2.8 CPU-ms a call and a second of import; docs/decisions/0001 says how that was weighed.
 """
 
 import asyncio
