@@ -40,5 +40,5 @@ async def create_chat_completion(
     if body.stream:
         streamed = await stream.run(gateway, caller, body, options)
         return EventStream(streamed.chunks, receipt_headers(streamed.receipt))
-    answer = await pipeline.run(gateway, caller, body, options)
+    answer = await pipeline.complete_chat(gateway, caller, body, options)
     return JsonAnswer(answer.body, receipt_headers(answer.receipt))

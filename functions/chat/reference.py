@@ -1,6 +1,6 @@
 """The chat route's part of the OpenAPI document."""
 
-from aig.http.reference import header, operation
+from aig.http.reference import METERED_HEADERS, header, operation
 from aig.modalities.chat_body import body_schema
 
 COMPLETIONS = operation(
@@ -21,9 +21,12 @@ COMPLETIONS = operation(
     },
     errors=(400, 401, 402, 403, 404, 413, 415, 429, 502, 503, 504),
     parameters=(
-        header("x-request-id", "Your id for the request; echoed.", {"type": "string", "maxLength": 128}),
-        header("x-aig-tag", "What to attribute the cost to.", {"type": "string", "maxLength": 128}),
-        header("x-cache", "Whether a cached answer will do.", {"type": "string", "enum": ["auto", "force", "skip"]}),
+        *METERED_HEADERS,
+        header(
+            "x-routing",
+            "What counts when the request names no model.",
+            {"type": "string", "enum": ["auto", "cost", "speed", "quality"]},
+        ),
         header("x-sandbox-id", "Separates the memories of sandbox/fail-once-* models.", {"type": "string"}),
     ),
     stream=True,

@@ -23,6 +23,8 @@ class Minute:
     failed: int = 0
     latency: dict[int, int] = field(default_factory=dict)
     last_error: str | None = None
+    output_tokens: int = 0  # of the runs that ended, and the time that they took after their first byte
+    generating_ms: int = 0
 
     def record(self, latency_ms: float | None, error: str | None) -> None:
         """One attempt: its time to the first byte if it succeeded, else the class of its error."""
@@ -34,6 +36,10 @@ class Minute:
         bucket = next((index for index, edge in enumerate(EDGES_MS) if latency_ms <= edge), len(EDGES_MS))
         self.latency[bucket] = self.latency.get(bucket, 0) + 1
 
+    def record_speed(self, output_tokens: int, generating_ms: int) -> None:
+        self.output_tokens += output_tokens
+        self.generating_ms += generating_ms
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -43,6 +49,7 @@ class Window:
     p95_ms: int | None
     state: State
     last_error: str | None
+    tokens_per_s: float | None = None
 
 
 def _percentile(latency: Mapping[int, int], share: float) -> int | None:
@@ -63,6 +70,14 @@ def _state(succeeded: int, requests: int) -> State:
     return "healthy" if rate >= 0.95 else "degraded" if rate >= 0.5 else "down"
 
 
+def _speed(minutes: Iterable[Minute]) -> float | None:
+    tokens, milliseconds = 0, 0
+    for minute in minutes:
+        tokens += minute.output_tokens
+        milliseconds += minute.generating_ms
+    return round(tokens * 1000 / milliseconds, 1) if tokens and milliseconds else None
+
+
 def summarise(minutes: Iterable[Minute], now: float, length_min: int) -> Window:
     """The last `length_min` minutes, the current one included."""
     first = int(now) // 60 - length_min + 1
@@ -80,4 +95,5 @@ def summarise(minutes: Iterable[Minute], now: float, length_min: int) -> Window:
         p95_ms=_percentile(latency, 0.95),
         state=_state(succeeded, requests),
         last_error=next((m.last_error for m in reversed(inside) if m.last_error), None),
+        tokens_per_s=_speed(inside),
     )

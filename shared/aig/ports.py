@@ -1,12 +1,14 @@
 """What the metered call needs of the world, as protocols. aig.aws implements them; tests may too."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal, Protocol
 
+from aig.breaker import Opening
 from aig.catalog.model import Provider
 from aig.health import Minute
 from aig.keys import Caller, StoredKey
 from aig.modalities.chat import ChatAdapter
+from aig.modalities.embed import EmbedAdapter
 from aig.money.hold import Hold, Settlement
 from aig.money.ledger import Credit, Debit, KeySpend, Loss, Wallet
 
@@ -59,9 +61,23 @@ class Wallets(Protocol):
 
 
 class HealthLog(Protocol):
+    """What all environments know of the providers. All raise StoreBusy; none of it is worth failing a request for."""
+
     async def add(self, minutes: Iterable[Minute]) -> None: ...
 
     async def since(self, provider: str, minute: int) -> Sequence[Minute]: ...
+
+    async def breakers(self) -> Mapping[str, Opening]:
+        """Those that are open, by `provider/vendor/model`."""
+        ...
+
+    async def set_breaker(self, key: str, opening: Opening | None) -> None:
+        """None: it is closed."""
+        ...
+
+    async def claim_probe(self, key: str, now: int) -> bool:
+        """Whether nobody else has a probe of this breaker on its way."""
+        ...
 
 
 class Once(Protocol):
@@ -99,6 +115,9 @@ class Adapter(Protocol):
 
     @property
     def chat(self) -> ChatAdapter: ...
+
+    @property
+    def embed(self) -> EmbedAdapter: ...
 
 
 class Adapters(Protocol):

@@ -9,25 +9,15 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
 
-from aig.catalog.model import Offer
+from aig.attempts import Attempted, attempt_each, record_failure
+from aig.call import STREAM_S, Gateway, OpenCall, Options, Receipt
 from aig.errors import ProviderUnavailable, UpstreamError, UpstreamTimeout
 from aig.keys import Caller
 from aig.modalities.chat import ChatChunk, ChatRequest, estimate, output_text, usage_json
 from aig.modalities.upstream import Upstream
-from aig.modalities.usage import Usage
+from aig.modalities.usage import OUTPUT_UNITS, Usage
 from aig.money.units import usd
-from aig.pipeline import (
-    STREAM_S,
-    Gateway,
-    OpenCall,
-    Options,
-    Receipt,
-    attempt_each,
-    begin,
-    record_failure,
-    settle,
-    void,
-)
+from aig.pipeline import begin, settle, void
 from aig.ports import Adapter
 
 
@@ -47,27 +37,30 @@ class _Started:
 
 async def run(gateway: Gateway, caller: Caller, request: ChatRequest, options: Options) -> StreamAnswer:
     """A stream whose first event is there. Raises AIGError before it; afterwards errors are chunks."""
-    call = await begin(gateway, caller, request, options)
+    call = await begin(gateway, caller, request.demand, options)
 
-    async def start(adapter: Adapter, upstream: Upstream) -> _Started:
-        chunks = adapter.chat.stream(upstream, request, call.max_output_tokens)
+    async def start(adapter: Adapter, upstream: Upstream, max_output_tokens: int) -> _Started:
+        chunks = adapter.chat.stream(upstream, request, max_output_tokens)
         try:
             return _Started(await anext(chunks), chunks)
         except StopAsyncIteration:
             raise UpstreamError("malformed") from None
 
     try:
-        offer, attempts, started = await attempt_each(call, start)
+        attempted = await attempt_each(call, start)
     except BaseException:
         await void(call)
         raise
-    return StreamAnswer(Receipt(call.model.slug, offer.provider.name, attempts), _relay(call, offer, attempts, started))
+    candidate = attempted.candidate
+    receipt = Receipt(candidate.model.slug, candidate.offer.provider.name, attempted.attempts)
+    return StreamAnswer(receipt, _relay(call, request, attempted))
 
 
 async def _relay(
-    call: OpenCall, offer: Offer, attempts: int, started: _Started
+    call: OpenCall, request: ChatRequest, attempted: Attempted[_Started]
 ) -> AsyncGenerator[dict[str, Any], None]:
-    request, output_bytes = call.request, 0
+    candidate, started, clock, output_bytes = attempted.candidate, attempted.answer, call.gateway.clock, 0
+    began_at = clock.monotonic()
     usage: Usage | None = None
     template: dict[str, Any] = {}
     chunk: ChatChunk | None = started.first
@@ -81,7 +74,7 @@ async def _relay(
                 elif said:
                     usage = None  # it was told before this was said, so it does not count it
                 if chunk.body is not None:
-                    body = {**chunk.body, "model": call.model.slug}
+                    body = {**chunk.body, "model": candidate.model.slug}
                     if request.include_usage:
                         body["usage"] = None
                     template = template or body
@@ -89,15 +82,19 @@ async def _relay(
                 async with call.until(STREAM_S):
                     chunk = await anext(started.rest, None)
     except UpstreamError as error:
-        record_failure(call, offer, error)
-        await void(call, offer, usage or estimate(request, output_bytes))
+        record_failure(call, candidate, error)
+        await void(call, candidate, usage or estimate(request, output_bytes))
         yield _error_chunk(template, error, call.options.trace_id)
         return
     except BaseException:
-        await void(call, offer, usage or estimate(request, output_bytes))
+        await void(call, candidate, usage or estimate(request, output_bytes))
         raise
     usage = usage or estimate(request, output_bytes)
-    receipt = await settle(call, offer, attempts, usage)
+    generating_ms = (clock.monotonic() - began_at) * 1000
+    call.gateway.traffic.record_speed(
+        candidate.offer.provider.name, candidate.model.slug, usage.total(OUTPUT_UNITS), generating_ms
+    )
+    receipt = await settle(call, candidate, attempted.attempts, usage)
     if request.include_usage:
         yield _usage_chunk(template, usage, receipt)
 

@@ -22,7 +22,7 @@ async def sweep(wallets: Wallets, telemetry: Telemetry, clock: Clock, ids: Ids) 
             request_id=hold.request_id,
             account_id=hold.account_id,
             model=hold.model,
-            provider=next(iter(hold.prices)),
+            provider=next(iter(hold.prices)).partition("/")[0],
             amount=Nano(0),
             reason="expired_hold",
             created_at=now,

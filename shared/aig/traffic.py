@@ -1,19 +1,28 @@
-"""What this environment's attempts met, kept in memory and written to the shared health log now and then.
+"""What attempts met: gathered in memory, shared with the other environments now and then, and read back for routing.
 
-A write goes out beside a settle, at most every ten seconds: it costs no time, and a hundredth of a write per request.
+Reads and writes go out beside a settle, at most every ten seconds: they cost no time, and a hundredth of a write per
+request. A cold environment looks once before its first call. What the store cannot do in time is done without.
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from typing import TypeVar
 
+from aig.breaker import Breaker, Gate
+from aig.catalog.routing import Candidate, Standing
 from aig.clock import Clock
-from aig.health import Minute
+from aig.health import Minute, summarise
 from aig.ports import HealthLog
 
 T = TypeVar("T")
 
 FLUSH_EVERY_S = 10.0
+CHANGE_EVERY_S = 1.0
+STANDING_MIN = 5
+TELLING_REQUESTS = 5  # fewer say nothing: one mishap must not send all traffic elsewhere
+STALE_S = 60.0
+LOOK_S = 0.3
+SHARE_S = 2.0
 
 
 class Traffic:
@@ -21,33 +30,120 @@ class Traffic:
         self._log = log
         self._clock = clock
         self._pending: dict[tuple[str, str, int], Minute] = {}
+        self._breakers: dict[str, Breaker] = {}
+        self._changed: set[str] = set()  # breakers whose change the others do not know yet
+        self._shared: dict[str, list[Minute]] = {}  # by provider
+        self._looked_at: dict[str, float] = {}  # by provider, by the monotonic clock
+        self._wanted_at: dict[str, float] = {}
         self._flushed_at = float("-inf")
+        self._tried_at = float("-inf")
+
+    def _minute(self, provider: str, model: str) -> Minute:
+        minute = int(self._clock.now()) // 60
+        return self._pending.setdefault((provider, model, minute), Minute(provider, model, minute))
 
     def record(self, provider: str, model: str, latency_ms: float | None, error: str | None) -> None:
         """One attempt, by the time to its first byte (None if it failed) and the class of its error."""
-        minute = int(self._clock.now()) // 60
-        key = (provider, model, minute)
-        if key not in self._pending:
-            self._pending[key] = Minute(provider, model, minute)
-        self._pending[key].record(latency_ms, error)
+        self._minute(provider, model).record(latency_ms, error)
+        key, now = f"{provider}/{model}", self._clock.now()
+        breaker = self._breakers.setdefault(key, Breaker())
+        changed = breaker.succeeded(now) if error is None else breaker.failed(now, at_once=error == "auth")
+        if changed:
+            self._changed.add(key)
+
+    def record_speed(self, provider: str, model: str, output_tokens: int, generating_ms: float) -> None:
+        """What a run that ended made of output, and how long it took after its first byte."""
+        self._minute(provider, model).record_speed(output_tokens, round(generating_ms))
+
+    def well(self, key: str) -> bool:
+        """Whether the last that was heard of a candidate is no failure."""
+        breaker = self._breakers.get(key)
+        return breaker is None or breaker.well
+
+    def gate(self, key: str) -> Gate:
+        """Whether a candidate may be asked: see aig.breaker."""
+        breaker = self._breakers.get(key)
+        return breaker.gate(self._clock.now()) if breaker else "closed"
+
+    async def claim_probe(self, key: str) -> bool:
+        """Whether this call is the one that finds out; a store that does not answer leaves it to us."""
+        now = self._clock.now()
+        self._breakers[key].probing(now)
+        try:
+            async with asyncio.timeout(LOOK_S):
+                return await self._log.claim_probe(key, int(now))
+        except Exception:
+            return True
+
+    def standing(self, candidate: Candidate) -> Standing:
+        """How fast it was in the last five minutes and how well in this one, of all environments as far as we know."""
+        provider, model = candidate.offer.provider.name, candidate.model.slug
+        seen = [minute for minute in self._shared.get(provider, ()) if minute.model == model]
+        seen += [minute for (p, m, _), minute in self._pending.items() if (p, m) == (provider, model)]
+        now = self._clock.now()
+        window, lately = summarise(seen, now, STANDING_MIN), summarise(seen, now, 1)
+        state = lately.state if lately.requests >= TELLING_REQUESTS else "unknown"
+        if self.gate(candidate.key) == "open":
+            state = "down"
+        return Standing(state, window.p50_ms, window.tokens_per_s)
+
+    async def look(self, providers: Iterable[str]) -> None:
+        """Read what the others know, if nobody here has looked for a minute."""
+        now = self._clock.monotonic()
+        wanted = set(providers)
+        self._wanted_at.update(dict.fromkeys(wanted, now))
+        stale = [name for name in sorted(wanted) if now - self._looked_at.get(name, float("-inf")) > STALE_S]
+        if stale:
+            await self._read(stale)
+
+    async def _read(self, providers: Iterable[str]) -> None:
+        names = list(providers)
+        self._looked_at.update(dict.fromkeys(names, self._clock.monotonic()))
+        first = int(self._clock.now()) // 60 - STANDING_MIN + 1
+        try:
+            async with asyncio.timeout(LOOK_S):
+                openings, minutes = await asyncio.gather(
+                    self._log.breakers(), asyncio.gather(*(self._log.since(name, first) for name in names))
+                )
+        except Exception:
+            return
+        self._shared.update(zip(names, [list(seen) for seen in minutes], strict=True))
+        for key in {*openings, *self._breakers} - self._changed:
+            self._breakers.setdefault(key, Breaker()).learn(openings.get(key))
 
     async def beside(self, work: Awaitable[T]) -> T:
-        """The result of `work`, with a write at the same time if one is due."""
+        """The result of `work`, with what is due for sharing at the same time."""
         if not self._due():
             return await work
-        result, _ = await asyncio.gather(work, self.flush_if_due())
+        result, _ = await asyncio.gather(work, self.share_if_due())
         return result
 
     def _due(self) -> bool:
-        return bool(self._pending) and self._clock.monotonic() - self._flushed_at >= FLUSH_EVERY_S
+        now = self._clock.monotonic()
+        if self._changed and now - self._tried_at >= CHANGE_EVERY_S:
+            return True
+        return bool(self._pending) and now - self._flushed_at >= FLUSH_EVERY_S
 
-    async def flush_if_due(self) -> None:
-        """Write what has gathered. Health is a hint: what cannot be written is dropped, no request suffers."""
+    async def share_if_due(self) -> None:
+        """Write what has gathered, and read what others wrote. Health is a hint: no request suffers for it."""
         if not self._due():
             return
-        self._flushed_at = self._clock.monotonic()
-        pending, self._pending = self._pending, {}
+        now = self._tried_at = self._clock.monotonic()
+        changed, self._changed = self._changed, set()
+        flush = now - self._flushed_at >= FLUSH_EVERY_S
+        pending: dict[tuple[str, str, int], Minute] = {}
+        if flush:
+            self._flushed_at = now
+            pending, self._pending = self._pending, {}
+            for minute in pending.values():  # ours until the next read brings them back
+                self._shared.setdefault(minute.provider, []).append(minute)
         try:
-            await self._log.add(pending.values())
+            async with asyncio.timeout(SHARE_S):
+                for key in changed:
+                    await self._log.set_breaker(key, self._breakers[key].opening)
+                await self._log.add(pending.values())
         except Exception:
+            self._changed |= changed
             return
+        if flush:
+            await self._read(name for name, at in self._wanted_at.items() if now - at <= STALE_S)

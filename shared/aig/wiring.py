@@ -15,10 +15,10 @@ from aig.aws.sigv4 import Credentials
 from aig.aws.table import Table
 from aig.aws.telemetry import JsonTelemetry
 from aig.aws.wallets import DynamoWallets
+from aig.call import Gateway
 from aig.catalog import model as catalog
 from aig.clock import Clock, SystemClock
 from aig.ids import Ids
-from aig.pipeline import Gateway
 from aig.ports import Adapters, Secrets, Telemetry
 from aig.traffic import Traffic
 
@@ -39,7 +39,6 @@ class Container:
     health: DynamoHealth
     once: DynamoOnce
     secrets: Secrets
-    base_urls: Mapping[str, str]
     telemetry: Telemetry
     clock: Clock
     ids: Ids
@@ -50,7 +49,6 @@ class Container:
             catalog=catalog.builtin(),
             adapters=adapters,
             secrets=self.secrets,
-            base_urls=self.base_urls,
             wallets=self.wallets,
             traffic=Traffic(self.health, self.clock),
             once=self.once,
@@ -100,11 +98,6 @@ def container(
         )
     else:
         secrets = Environment({**env, "pepper": env.get("AIG_KEY_PEPPER", "")})
-    base_urls = {
-        provider.name: env[provider.base_url_variable]
-        for provider in catalog.builtin().providers.values()
-        if env.get(provider.base_url_variable)
-    }
     return Container(
         table=table,
         keys=DynamoKeys(table),
@@ -112,7 +105,6 @@ def container(
         health=DynamoHealth(table),
         once=DynamoOnce(table, clock),
         secrets=secrets,
-        base_urls=base_urls,
         telemetry=_telemetry(env),
         clock=clock,
         ids=Ids(clock),

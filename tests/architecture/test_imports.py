@@ -32,6 +32,7 @@ HEAVY = {"boto3", "botocore", "moto", "httpx", "requests", "openai", "pytest", "
 NOT_LOADED = {
     "accounts": HEAVY | {"aig_providers", "aiohttp", "uvicorn", "aig.stream"},
     "chat": HEAVY | {"mangum"},
+    "embeddings": HEAVY | {"mangum", "aig.stream"},
     "models": HEAVY | {"aiohttp", "uvicorn", "aig.stream"},
     "sweeper": HEAVY
     | {"aig_providers", "aiohttp", "aig.http", "fastapi", "mangum", "starlette", "uvicorn", "aig.stream"},
@@ -39,6 +40,7 @@ NOT_LOADED = {
 ADAPTERS = {
     "accounts": set[str](),
     "chat": {"aig_providers.registry", "aig_providers.wire"},
+    "embeddings": {"aig_providers.registry", "aig_providers.wire"},
     "models": {"aig_providers.registry"},
     "sweeper": set[str](),
 }

@@ -10,12 +10,13 @@ from aig.aws.json_api import JsonApi
 from aig.aws.sigv4 import Credentials
 from aig.aws.table import load
 from aig.aws.wallets import PLATFORM, DynamoWallets
+from aig.call import Gateway, Options
 from aig.clock import Clock
+from aig.holding import HOLD_TTL_S
 from aig.keys import Caller, parse
 from aig.modalities import chat_body
 from aig.modalities.chat import ChatRequest
 from aig.money.units import usd
-from aig.pipeline import HOLD_TTL_S, Gateway, Options
 from aig.ports import Adapters
 from aig.sweep import CLOCK_SKEW_S, sweep
 from aig.wiring import Container, container

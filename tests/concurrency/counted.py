@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from aig.catalog.model import Provider
 from aig.modalities.chat import ChatAdapter, ChatChunk, ChatRequest, ChatResult
+from aig.modalities.embed import EmbedAdapter
 from aig.modalities.upstream import Upstream
 from aig.modalities.usage import Usage
 from aig.ports import Adapter
@@ -26,12 +27,14 @@ class Counted:
         self._registry = Registry()
 
     def get(self, provider: Provider) -> Adapter:
-        return _CountedAdapter(_CountedChat(self, self._registry.get(provider).chat))
+        real = self._registry.get(provider)
+        return _CountedAdapter(_CountedChat(self, real.chat), real.embed)
 
 
 @dataclass(frozen=True, slots=True)
 class _CountedAdapter:
     chat: ChatAdapter
+    embed: EmbedAdapter
 
 
 class _CountedChat:
@@ -42,8 +45,9 @@ class _CountedChat:
     def _dear(self, piece: Piece, request: ChatRequest, max_output_tokens: int) -> Piece:
         if piece.usage is None or not self._counted.to_the_limit:
             return piece
-        output = max_output_tokens * request.samples
-        return replace(piece, usage=Usage({"input_tokens": request.max_input_tokens, "output_tokens": output}))
+        demand = request.demand
+        output = max_output_tokens * demand.samples
+        return replace(piece, usage=Usage({"input_tokens": demand.input_tokens, "output_tokens": output}))
 
     async def complete(self, upstream: Upstream, request: ChatRequest, max_output_tokens: int) -> ChatResult:
         self._counted.calls += 1

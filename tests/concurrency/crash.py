@@ -17,6 +17,7 @@ from aig.aws.wallets import DynamoWallets
 from aig.catalog.model import Provider
 from aig.keys import Caller
 from aig.modalities.chat import ChatAdapter, ChatChunk, ChatRequest, ChatResult
+from aig.modalities.embed import EmbedAdapter
 from aig.modalities.upstream import Upstream
 from aig.money.hold import Hold, Settlement
 from aig.money.ledger import Debit, Loss
@@ -73,12 +74,14 @@ class _Upstream:
         self._registry = Registry()
 
     def get(self, provider: Provider) -> Adapter:
-        return _DeadlyAdapter(_DeadlyChat(self._registry.get(provider).chat, self._point))
+        real = self._registry.get(provider)
+        return _DeadlyAdapter(_DeadlyChat(real.chat, self._point), real.embed)
 
 
 @dataclass(frozen=True, slots=True)
 class _DeadlyAdapter:
     chat: ChatAdapter
+    embed: EmbedAdapter
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,7 @@ async def _main(job: Job) -> None:
         async for _ in streamed.chunks:
             pass
     else:
-        await pipeline.run(gateway, caller, chat(), OPTIONS)
+        await pipeline.complete_chat(gateway, caller, chat(), OPTIONS)
 
 
 if __name__ == "__main__":

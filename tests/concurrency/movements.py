@@ -3,6 +3,7 @@
 from aig.modalities.usage import Usage
 from aig.money.hold import Hold
 from aig.money.ledger import Credit, Debit, Loss
+from aig.money.pricing import Prices
 from aig.money.units import Nano
 from tests.concurrency.core import Tenant
 
@@ -17,7 +18,7 @@ def a_hold(tenant: Tenant, number: int) -> Hold:
         key_id=tenant.caller.key_id,
         amount=HELD,
         model="sandbox/echo",
-        prices={"sandbox": {}},
+        prices={"sandbox/sandbox/echo": Prices({})},
         created_at=0,
         expires_at=960,
         capped=tenant.caller.capped,

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aig import pipeline, stream
+from aig.call import Gateway
 from aig.errors import AIGError
 from aig.keys import Caller
 from aig.modalities.chat import ChatRequest
-from aig.pipeline import Gateway
 from tests.concurrency.core import OPTIONS, Core, chat
 from tests.concurrency.counted import Counted
 
@@ -52,7 +52,7 @@ async def _outcome(gateway: Gateway, caller: Caller, request: ChatRequest) -> st
             async for _ in streamed.chunks:
                 pass
         else:
-            await pipeline.run(gateway, caller, request, OPTIONS)
+            await pipeline.complete_chat(gateway, caller, request, OPTIONS)
     except AIGError as error:
         return error.code
     return "answered"

@@ -11,7 +11,7 @@ import pytest
 
 from aig.errors import BudgetExceeded
 from aig.money.units import Nano
-from aig.pipeline import run
+from aig.pipeline import complete_chat
 from tests.concurrency import processes
 from tests.concurrency.core import OPTIONS, Core, Tenant, chat
 from tests.concurrency.counted import Counted
@@ -30,7 +30,7 @@ LOOK_EVERY_S = 0.1
 async def price_of_one(core: Core) -> int:
     """What one of `spend`'s requests costs, and holds."""
     tenant = await core.tenant(RICH)
-    answer = await run(core.container().gateway(Counted(to_the_limit=True)), tenant.caller, chat(), OPTIONS)
+    answer = await complete_chat(core.container().gateway(Counted(to_the_limit=True)), tenant.caller, chat(), OPTIONS)
     (hold,) = (await core.books(tenant)).holds.values()
     assert hold["amount"] == hold["charged"] == answer.receipt.cost
     return int(hold["amount"])
@@ -118,6 +118,6 @@ async def test_who_waits_for_holds_of_others_is_told_to_wait(core: Core, limit: 
     ports = core.container()
     await ports.wallets.take(replace(a_hold(tenant, 0), amount=Nano(price)), tenant.caller)
     with pytest.raises(BudgetExceeded) as refused:
-        await run(ports.gateway(Counted()), tenant.caller, chat(), OPTIONS)
+        await complete_chat(ports.gateway(Counted()), tenant.caller, chat(), OPTIONS)
     assert refused.value.code == "in_flight_holds"
     assert refused.value.retry_after

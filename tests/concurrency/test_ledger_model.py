@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule, run_state_machine_as_test
 from typing_extensions import override
 
+from aig.holding import HOLD_TTL_S
 from aig.modalities.usage import Usage
 from aig.money.hold import Hold, settle
 from aig.money.ledger import Credit, Debit, Loss, LossReason
+from aig.money.pricing import Prices
 from aig.money.units import Nano
-from aig.pipeline import HOLD_TTL_S
 from aig.ports import HoldRefused
 from aig.sweep import CLOCK_SKEW_S
 from tests.concurrency.core import Core
@@ -110,7 +111,9 @@ class Ledger(RuleBasedStateMachine):
     def take(self, amount: int) -> Any:
         now = int(self.clock.time)
         ids = (self.ports.ids.new("req"), self.tenant.id, self.tenant.caller.key_id)
-        hold = Hold(*ids, Nano(amount), "sandbox/echo", {"sandbox": {}}, now, now + HOLD_TTL_S, capped=True)
+        hold = Hold(
+            *ids, Nano(amount), "sandbox/echo", {"sandbox/sandbox/echo": Prices({})}, now, now + HOLD_TTL_S, capped=True
+        )
         refusal = {"balance"} if amount > self.model.available else set[str]()
         refusal |= {"cap"} if amount > self.model.room else set()
         if refusal:

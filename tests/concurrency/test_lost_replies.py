@@ -8,7 +8,7 @@ import pytest
 from aig import stream
 from aig.errors import ProviderUnavailable
 from aig.money.hold import settle
-from aig.pipeline import run
+from aig.pipeline import complete_chat
 from aig.ports import HoldRefused
 from tests.concurrency.core import OPTIONS, Core, chat
 from tests.concurrency.counted import Counted
@@ -87,7 +87,7 @@ async def test_a_call_bears_trouble_at_each_of_its_steps(core: Core, proxy: Prox
     for step in range(1, 6):
         tenant = await core.tenant(RICH, cap=2_000_000)
         proxy.expect(on_call(step, fault))
-        answer = await run(gateway, tenant.caller, chat(max_tokens=4000), OPTIONS)
+        answer = await complete_chat(gateway, tenant.caller, chat(max_tokens=4000), OPTIONS)
         assert upstream.calls == step
         assert len(proxy.calls) > step
         books = await core.books(tenant)
@@ -112,7 +112,7 @@ async def test_a_run_that_cannot_be_charged_is_delivered_and_costs_nothing(
         streamed = await stream.run(gateway, tenant.caller, request, OPTIONS)
         return [chunk async for chunk in streamed.chunks][-1]
 
-    whole, last = await asyncio.gather(run(gateway, tenant.caller, chat(), OPTIONS), last_chunk())
+    whole, last = await asyncio.gather(complete_chat(gateway, tenant.caller, chat(), OPTIONS), last_chunk())
     assert whole.body["usage"]["cost"] == last["usage"]["cost"] == "0.00"
     assert core.alarms.raised == ["SettleFailed"] * 2
     await core.audit()
@@ -131,7 +131,7 @@ async def test_a_failed_run_whose_hold_cannot_be_given_back_gets_it_back_from_th
     tenant = await core.tenant(RICH, cap=RICH)
     proxy.expect(resolving(fault))
     with pytest.raises(ProviderUnavailable):
-        await run(
+        await complete_chat(
             core.container(proxy.endpoint).gateway(Counted()), tenant.caller, chat(model="sandbox/fail-500"), OPTIONS
         )
     assert core.alarms.raised == ["VoidFailed"]
@@ -143,7 +143,7 @@ async def test_a_failed_run_whose_hold_cannot_be_given_back_gets_it_back_from_th
 async def test_a_health_row_that_cannot_be_written_is_no_trouble_of_the_call(core: Core, proxy: Proxy) -> None:
     tenant = await core.tenant(RICH)
     proxy.expect(for_good(DENIED, "UpdateItem"))
-    answer = await run(core.container(proxy.endpoint).gateway(Counted()), tenant.caller, chat(), OPTIONS)
+    answer = await complete_chat(core.container(proxy.endpoint).gateway(Counted()), tenant.caller, chat(), OPTIONS)
     assert answer.receipt.cost
     assert "UpdateItem" in {call.operation for call in proxy.calls}
 

@@ -144,11 +144,14 @@ def test_an_unknown_model_is_not_found(client: OpenAI) -> None:
 
 @pytest.mark.parametrize("model", ["sandbox/fail-once-429", "sandbox/fail-once-500"])
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-def test_its_own_retries_get_through(stack: Stack, model: str, stream: bool) -> None:
+def test_a_failure_that_passes_is_mended_by_the_gateway_or_else_by_its_own_retries(
+    stack: Stack, model: str, stream: bool
+) -> None:
+    """The gateway's budget for second attempts may be used up by the tests before this one."""
     headers = {"x-sandbox-id": uuid.uuid4().hex}
     with OpenAI(base_url=stack.base_url, api_key=stack.key, default_headers=headers) as client:
         raw = client.chat.completions.with_raw_response.create(model=model, messages=ASK, stream=stream)
-        assert raw.retries_taken == 1
+        assert (raw.retries_taken, raw.headers["x-aig-attempts"]) in ((0, "2"), (1, "1"))
         raw.http_response.close()
 
 

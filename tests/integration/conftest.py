@@ -15,7 +15,7 @@ from tests.builders import PROVIDER_KEY, SECRETS
 from tests.logs import Log
 from tests.upstream import FakeUpstream, fake_upstream
 
-_SERVICES: Final = ("accounts", "chat", "models", "sweeper")
+_SERVICES: Final = ("accounts", "chat", "embeddings", "models", "sweeper")
 
 
 @pytest.fixture
@@ -39,10 +39,24 @@ def logged(capsys: pytest.CaptureFixture[str]) -> Iterator[Log]:
     assert not [secret for secret in SECRETS if secret in text]
 
 
+@pytest.fixture(autouse=True)
+def breakers_of_its_own(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """The table outlives a test, and would tell the next one of the breakers that this one has opened."""
+    monkeypatch.setattr("aig.aws.health._BREAKERS", f"breakers of {request.node.nodeid}"[-900:])
+
+
 @pytest.fixture
 async def chat(deployed: Stack, container: Container, logged: Log) -> AsyncIterator[App]:
     """The chat function, just started."""
     app = App(apps.start(deployed.functions["ChatFunction"]))
+    yield app
+    await app.close()
+
+
+@pytest.fixture
+async def embeddings(deployed: Stack, container: Container, logged: Log) -> AsyncIterator[App]:
+    """The embeddings function's app, just started."""
+    app = App(apps.start(deployed.functions["EmbeddingsFunction"]))
     yield app
     await app.close()
 

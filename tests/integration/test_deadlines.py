@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
-from aig import pipeline, stream
+from aig import attempts, stream
 from aig.aws.health import DynamoHealth
 from aig.aws.json_api import AwsError
 from aig.aws.wallets import DynamoWallets
@@ -26,7 +26,7 @@ TEN_DOLLARS = 10 * 10**9
 async def test_a_provider_that_says_nothing_is_given_up_in_time(
     chat: App, container: Container, monkeypatch: pytest.MonkeyPatch, streamed: bool
 ) -> None:
-    monkeypatch.setattr(pipeline, "ANSWER_S", 0.05)
+    monkeypatch.setattr(attempts, "ANSWER_S", 0.05)
     account = await an_account(container)
     response = await chat.ask(account, model="sandbox/fail-timeout", stream=streamed)
     assert (response.status_code, response.json()["error"]["code"]) == (504, "upstream_timeout")

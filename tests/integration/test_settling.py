@@ -11,10 +11,10 @@ from typing_extensions import override
 
 from aig.aws.wallets import DynamoWallets
 from aig.catalog.model import Provider
+from aig.holding import HOLD_TTL_S
 from aig.keys import Caller
 from aig.money.hold import Hold, Settlement
 from aig.money.ledger import Debit, Loss
-from aig.pipeline import HOLD_TTL_S
 from aig.ports import Adapter, StoreBusy
 from aig.sweep import CLOCK_SKEW_S
 from aig.wiring import Container

@@ -1,9 +1,18 @@
-"""The health of providers as counters per minute, shared by all environments: one write for many requests."""
+"""The health of providers, shared by all environments: counters per minute, and the breakers that are open.
 
-from collections.abc import Iterable, Sequence
+Items:
+  health#<provider> / <minute>#<model>   succeeded, failed, bucket_<n>, last_error, output_tokens, generating_ms
+  breakers / <provider>/<model>          opened, open_until, probe_at (unix seconds)
+All go by themselves, after two hours.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 
 from aig.aws.table import Table, Value
+from aig.breaker import PROBE_S, Opening
 from aig.health import RETENTION_S, Minute
+
+_BREAKERS = "breakers"
 
 
 class DynamoHealth:
@@ -16,8 +25,13 @@ class DynamoHealth:
                 ":ttl": minute.minute * 60 + RETENTION_S,
                 ":succeeded": minute.succeeded,
                 ":failed": minute.failed,
+                ":tokens": minute.output_tokens,
+                ":ms": minute.generating_ms,
             }
-            sets, adds = "SET #ttl = :ttl", "ADD succeeded :succeeded, failed :failed"
+            sets, adds = (
+                "SET #ttl = :ttl",
+                "ADD succeeded :succeeded, failed :failed, output_tokens :tokens, generating_ms :ms",
+            )
             if minute.last_error:
                 sets += ", last_error = :error"
                 values[":error"] = minute.last_error
@@ -39,6 +53,31 @@ class DynamoHealth:
                 failed=item["failed"],
                 latency={int(name[7:]): count for name, count in item.items() if name.startswith("bucket_")},
                 last_error=item.get("last_error"),
+                output_tokens=item.get("output_tokens", 0),
+                generating_ms=item.get("generating_ms", 0),
             )
             for item in items
         ]
+
+    async def breakers(self) -> Mapping[str, Opening]:
+        items = await self._table.query("pk = :pk", {":pk": _BREAKERS})
+        return {item["sk"]: Opening(item["times"], item["open_until"]) for item in items if item["times"]}
+
+    async def set_breaker(self, key: str, opening: Opening | None) -> None:
+        until = opening.until if opening else 0
+        await self._table.update(
+            _BREAKERS,
+            key,
+            "SET times = :times, open_until = :until, #ttl = :ttl REMOVE probe_at",
+            {":times": opening.times if opening else 0, ":until": until, ":ttl": until + RETENTION_S},
+            ttl="ttl",
+        )
+
+    async def claim_probe(self, key: str, now: int) -> bool:
+        return await self._table.update_if(
+            _BREAKERS,
+            key,
+            "SET probe_at = :now",
+            {":now": now, ":long_ago": now - PROBE_S},
+            "attribute_not_exists(probe_at) OR probe_at <= :long_ago",
+        )

@@ -79,6 +79,18 @@ class Table:
     async def update(self, pk: str, sk: str, expression: str, values: Mapping[str, Value], **names: str) -> None:
         await self._call("UpdateItem", self.update_action(pk, sk, expression, values, **names)["Update"])
 
+    async def update_if(
+        self, pk: str, sk: str, expression: str, values: Mapping[str, Value], condition: str, **names: str
+    ) -> bool:
+        """False if the condition does not hold: nothing is changed then."""
+        try:
+            await self._call("UpdateItem", self.update_action(pk, sk, expression, values, condition, **names)["Update"])
+        except AwsError as error:
+            if error.code == "ConditionalCheckFailedException":
+                return False
+            raise
+        return True
+
     async def query(
         self, condition: str, values: Mapping[str, Value], *, index: str | None = None
     ) -> list[dict[str, Any]]:

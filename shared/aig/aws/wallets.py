@@ -20,6 +20,7 @@ from aig.aws.table import Table
 from aig.keys import Caller
 from aig.money.hold import Hold, Settlement
 from aig.money.ledger import Credit, Debit, KeySpend, Loss, Wallet
+from aig.money.pricing import Prices
 from aig.money.units import Nano
 from aig.ports import HoldRefused, Limit
 
@@ -166,7 +167,7 @@ def _hold_item(hold: Hold) -> dict[str, Any]:
         "key_id": hold.key_id,
         "amount": hold.amount,
         "model": hold.model,
-        "prices": json.dumps(hold.prices, separators=(",", ":")),
+        "prices": json.dumps({key: prices.to_json() for key, prices in hold.prices.items()}, separators=(",", ":")),
         "capped": hold.capped,
         "created_at": hold.created_at,
         "expires_at": hold.expires_at,
@@ -181,7 +182,7 @@ def _load_hold(item: dict[str, Any]) -> Hold:
         key_id=item["key_id"],
         amount=Nano(item["amount"]),
         model=item["model"],
-        prices=json.loads(item["prices"]),
+        prices={key: Prices.from_json(table) for key, table in json.loads(item["prices"]).items()},
         created_at=item["created_at"],
         expires_at=item["expires_at"],
         capped=item["capped"],
@@ -201,6 +202,7 @@ def _debit_item(account_id: str, key_id: str, debit: Debit) -> dict[str, Any]:
         "provider": debit.provider,
         "units": json.dumps(dict(debit.usage.units), separators=(",", ":")),
         "estimated": debit.usage.estimated,
+        "service_tier": debit.usage.service_tier,
         "tag": debit.tag,
         "created_at": debit.created_at,
     }

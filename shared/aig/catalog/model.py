@@ -15,6 +15,10 @@ from aig.money.pricing import Prices
 CATALOG_FILE = "catalog.json"
 
 
+# What this version can be asked for. Models of other modalities are listed, and marked as not available.
+SERVED_MODALITIES = frozenset({"text", "embedding"})
+
+
 @dataclass(frozen=True, slots=True)
 class Provider:
     """A row of providers.toml. `wire` names the adapter module; `base_url` may come from the environment only."""
@@ -26,6 +30,7 @@ class Provider:
     key_name: str | None
     max_tokens_field: str
     timeouts: Timeouts
+    quirks: frozenset[str] = frozenset()
 
     @property
     def base_url_variable(self) -> str:
@@ -34,18 +39,37 @@ class Provider:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """One provider's way to serve a model: its own id for it, and prices with where and when they were read."""
+    """One provider's way to serve a model: its own id for it, and prices with where and when they were read.
+
+    `max_batch` inputs, and `max_batch_tokens` in all of them, go into one request for embeddings.
+    """
 
     provider: Provider
     model_id: str
     prices: Prices
     source: str
     date: str
+    quirks: frozenset[str] = frozenset()
+    max_batch: int = 1
+    max_batch_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """A public score between 0 and 100, and whose it is."""
+
+    score: float
+    source: str
+    date: str
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """`slug` is `vendor/name`; `context` and `max_output` are tokens; `capabilities` what a request may ask of it."""
+    """`slug` is `vendor/name`; `capabilities` what a request may ask of it; dates are YYYY-MM-DD.
+
+    `context` and `max_output` are tokens, 0 where the modality has none. An embedding model's `context` bounds each of
+    its inputs, and its `dimensions` begin with what it embeds to unless asked otherwise.
+    """
 
     slug: str
     title: str
@@ -53,10 +77,19 @@ class Model:
     capabilities: frozenset[str]
     context: int
     max_output: int
-    released: str
+    released: str | None
     licence: str | None
     sandbox: bool
     offers: tuple[Offer, ...]
+    knowledge: str | None = None
+    deprecated: str | None = None  # the day it is switched off
+    successor: str | None = None
+    quality: Quality | None = None
+    dimensions: tuple[int, ...] = ()
+
+    @property
+    def served(self) -> bool:
+        return self.modality in SERVED_MODALITIES
 
     @property
     def vendor(self) -> str:
@@ -83,6 +116,19 @@ class Catalog:
         return f"There is no model {shown!r}. {hint}"
 
 
+def _offer(row: Mapping[str, Any], providers: Mapping[str, Provider]) -> Offer:
+    return Offer(
+        provider=providers[row["provider"]],
+        model_id=row["id"],
+        prices=Prices.from_json(row["prices"]),
+        source=row["source"],
+        date=row["date"],
+        quirks=frozenset(row.get("quirks", ())),
+        max_batch=row.get("max_batch", 1),
+        max_batch_tokens=row.get("max_batch_tokens"),
+    )
+
+
 def parse(data: Mapping[str, Any]) -> Catalog:
     """A catalog from its compiled JSON form."""
     providers = {
@@ -94,6 +140,7 @@ def parse(data: Mapping[str, Any]) -> Catalog:
             key_name=row.get("key"),
             max_tokens_field=row.get("max_tokens_field", "max_tokens"),
             timeouts=Timeouts(**row.get("timeouts", {})),
+            quirks=frozenset(row.get("quirks", ())),
         )
         for name, row in data["providers"].items()
     }
@@ -103,14 +150,17 @@ def parse(data: Mapping[str, Any]) -> Catalog:
             title=row["title"],
             modality=row["modality"],
             capabilities=frozenset(row["capabilities"]),
-            context=row["context"],
-            max_output=row["max_output"],
-            released=row["released"],
+            context=row.get("context", 0),
+            max_output=row.get("max_output", 0),
+            released=row.get("released"),
             licence=row.get("licence"),
             sandbox=row.get("sandbox", False),
-            offers=tuple(
-                Offer(providers[o["provider"]], o["id"], o["prices"], o["source"], o["date"]) for o in row["offers"]
-            ),
+            offers=tuple(_offer(offer, providers) for offer in row["offers"]),
+            knowledge=row.get("knowledge"),
+            deprecated=row.get("deprecated"),
+            successor=row.get("successor"),
+            quality=Quality(**row["quality"]) if "quality" in row else None,
+            dimensions=tuple(row.get("dimensions", ())),
         )
         for row in data["models"]
     }

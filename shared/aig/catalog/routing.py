@@ -1,30 +1,77 @@
-"""Which offers may serve a request, and in which order. Pure."""
+"""Who may serve a request, and in which order. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from aig.catalog.model import Model, Offer
-from aig.errors import InvalidRequest, ProviderUnavailable
-from aig.money.pricing import Prices
+from aig.catalog.model import Catalog, Model, Offer
+from aig.errors import AIGError, Forbidden, InvalidRequest, ProviderUnavailable
+from aig.health import State
+from aig.modalities.demand import Demand
 
+Routing = Literal["auto", "cost", "speed", "quality"]
+
+MAX_CANDIDATES = 3
+EXPECTED_OUTPUT = 800  # tokens of a chat answer whose length nobody has said
+BYTES_PER_TOKEN = 4
+# What `auto` weighs. Each figure is a rank between 0 and 1 among those that could serve.
+_WEIGHTS = {"cost": 0.4, "quality": 0.4, "speed": 0.2}
+_STATE_RANK: Mapping[State, int] = {"healthy": 0, "unknown": 0, "degraded": 1, "down": 2}
 _FIELD = {
     "tools": "tools",
     "json_schema": "response_format",
     "vision": "messages",
     "audio": "messages",
     "files": "messages",
+    "token_ids": "input",
+    "dimensions": "dimensions",
 }
+_OWN_PRICES = frozenset({"flex", "priority"})  # service tiers that only an offer with a price for them serves
+_MODALITY_OF = {"chat": "text", "embed": "embedding"}
 
 
-def require(model: Model, capabilities: Iterable[str]) -> None:
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A model at one of its providers. `key` names the pair: `provider/vendor/model`."""
+
+    model: Model
+    offer: Offer
+
+    @property
+    def key(self) -> str:
+        return f"{self.offer.provider.name}/{self.model.slug}"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is known of a candidate from real traffic: state, median time to the first byte, tokens a second."""
+
+    state: State = "unknown"
+    latency_ms: int | None = None
+    tokens_per_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a choice depends on beside the request: who is asking, who is set up, how they are, which day it is."""
+
+    may_use: Callable[[str], bool]
+    available: Collection[str]  # providers
+    standing: Callable[[Candidate], Standing]
+    today: str
+
+
+def require(model: Model, demand: Demand) -> None:
     """Raises InvalidRequest for what the model cannot do."""
-    if "chat" in capabilities and "chat" not in model.capabilities:
-        raise InvalidRequest(
-            f"{model.slug} does not chat: it is a model of modality {model.modality}.",
-            code="wrong_modality",
-            param="model",
-        )
-    missing = sorted(set(capabilities) - model.capabilities)
+    for capability, modality in _MODALITY_OF.items():
+        if capability in demand.capabilities and (model.modality != modality or capability not in model.capabilities):
+            raise InvalidRequest(
+                f"{model.slug} does not {capability}: it is a model of modality {model.modality}. "
+                f"GET /v1/models?modality={modality} lists those that do.",
+                code="wrong_modality",
+                param="model",
+            )
+    missing = sorted(demand.capabilities - model.capabilities)
     if missing:
         raise InvalidRequest(
             f"{model.slug} does not support {', '.join(missing)}. "
@@ -34,37 +81,155 @@ def require(model: Model, capabilities: Iterable[str]) -> None:
         )
 
 
-def _expected_price(prices: Prices) -> int:
-    return prices["input_tokens"] * 3 + prices["output_tokens"]  # chat reads about three times what it writes
+def candidates(catalog: Catalog, demand: Demand, routing: Routing, situation: Situation) -> Sequence[Candidate]:
+    """Whom to try, best first, three at most. Raises AIGError if there is nobody, saying what would help."""
+    if not demand.models:
+        return _chosen(catalog, demand, routing, situation)
+    ranked: list[Sequence[Candidate]] = []
+    failures: list[AIGError] = []
+    models = [catalog.model(slug) for slug in demand.models]
+    for model in models:
+        if not situation.may_use(model.slug):
+            raise Forbidden(
+                f"This key may not use {model.slug}. Use another model, or ask for a key that allows it.",
+                code="model_not_allowed",
+            )
+        try:
+            require(model, demand)
+            ranked.append(_order_offers(model, demand, situation))
+        except (InvalidRequest, ProviderUnavailable) as error:
+            failures.append(error)
+    if not ranked:
+        raise failures[0]
+    return _first_of_each(ranked)
 
 
-def order_offers(
-    model: Model, available: Iterable[str], preferences: Mapping[str, Any] | None = None
-) -> Sequence[Offer]:
-    """The offers to try, cheapest first, within the request's `provider: {order, only, ignore}`.
+def _first_of_each(ranked: Sequence[Sequence[Candidate]]) -> Sequence[Candidate]:
+    """The models in their order; where room is short, none has its second offer before each has its first."""
+    by_turn = sorted((turn, at) for at, offers in enumerate(ranked) for turn in range(len(offers)))
+    kept = sorted((at, turn) for turn, at in by_turn[:MAX_CANDIDATES])
+    return [ranked[at][turn] for at, turn in kept]
+
+
+def _expected_cost(offer: Offer, demand: Demand) -> int:
+    """Pico-USD of a run of the usual size, for comparing."""
+    rates = offer.prices.rates
+    read = max(1, demand.input_tokens // BYTES_PER_TOKEN)
+    written = min(demand.output_tokens if demand.output_tokens is not None else EXPECTED_OUTPUT, EXPECTED_OUTPUT)
+    return rates["input_tokens"] * read + (rates["output_tokens"] * written * demand.samples if written else 0)
+
+
+def _order_offers(model: Model, demand: Demand, situation: Situation) -> Sequence[Candidate]:
+    """A model's offers within the request's `provider: {order, only, ignore}`, the healthy first, then the cheap.
 
     Raises InvalidRequest if those leave none, ProviderUnavailable if no provider of the model is set up.
     """
-    wanted = preferences or {}
+    wanted: Mapping[str, Any] = demand.preferences
     only, ignore, order = wanted.get("only"), wanted.get("ignore", ()), list(wanted.get("order", ()))
-    usable = set(available)
-    there = [offer for offer in model.offers if offer.provider.name in usable]
+    there = [offer for offer in model.offers if offer.provider.name in situation.available]
     if not there:
         needs = sorted({offer.provider.key_name or offer.provider.base_url_variable for offer in model.offers})
         raise ProviderUnavailable(
-            f"No provider of {model.slug} is set up here. Choose another model; the operator sets {' or '.join(needs)}."
+            f"No provider of {model.slug} is set up here. Choose another model; "
+            f"the operator sets {' or '.join(needs)}.",
+            code="provider_not_configured",
         )
-    offers = [
+    allowed = [
         offer for offer in there if offer.provider.name not in ignore and (only is None or offer.provider.name in only)
     ]
-    if not offers:
+    if not allowed:
         names = ", ".join(offer.provider.name for offer in there)
         raise InvalidRequest(
             f"provider leaves nobody to serve {model.slug}: it is served by {names}.", param="provider"
         )
+    tier = demand.service_tier
+    offers = [offer for offer in allowed if tier not in _OWN_PRICES or tier in offer.prices.tiers]
+    if not offers:
+        raise InvalidRequest(
+            f"{model.slug} has no service tier {tier}. Leave service_tier out, or use another model.",
+            code="unsupported_parameter",
+            param="service_tier",
+        )
 
-    def rank(offer: Offer) -> tuple[int, int]:
-        name = offer.provider.name
-        return (order.index(name) if name in order else len(order), _expected_price(offer.prices))
+    def rank(candidate: Candidate) -> tuple[int, int, int]:
+        name = candidate.offer.provider.name
+        return (
+            order.index(name) if name in order else len(order),
+            _STATE_RANK[situation.standing(candidate).state],
+            _expected_cost(candidate.offer, demand),
+        )
 
-    return sorted(offers, key=rank)
+    return sorted((Candidate(model, offer) for offer in offers), key=rank)
+
+
+def _could_serve(model: Model, demand: Demand, situation: Situation) -> bool:
+    """Of the models that nobody named: test models and those switched off are not chosen."""
+    if model.sandbox or not model.served or not situation.may_use(model.slug):
+        return False
+    if model.deprecated is not None and model.deprecated <= situation.today:
+        return False
+    written = min(demand.output_tokens or 0, model.max_output)
+    return demand.input_tokens // BYTES_PER_TOKEN + written <= model.context
+
+
+def _chosen(catalog: Catalog, demand: Demand, routing: Routing, situation: Situation) -> Sequence[Candidate]:
+    """The best three models for a request that names none, each at its best provider."""
+    found: list[Candidate] = []
+    for model in catalog.models.values():
+        if not _could_serve(model, demand, situation):
+            continue
+        try:
+            require(model, demand)
+            found.append(_order_offers(model, demand, situation)[0])
+        except (InvalidRequest, ProviderUnavailable):
+            continue
+    if not found:
+        wanted = ", ".join(sorted(demand.capabilities))
+        raise ProviderUnavailable(
+            f"No model that is set up here can do what this request needs ({wanted}). Name a model; "
+            "GET /v1/models lists those that are available.",
+            code="provider_not_configured",
+        )
+    weights, unknown = (_WEIGHTS, 0.5) if routing == "auto" else ({routing: 1.0}, 1.0)
+    ranks = {name: _ranks(found, figure, unknown) for name, figure in _figures(demand, situation).items()}
+
+    def score(candidate: Candidate) -> tuple[int, float, float, str]:
+        weighed = sum(weight * ranks[name][candidate.key] for name, weight in weights.items())
+        return (
+            _STATE_RANK[situation.standing(candidate).state],
+            weighed,
+            ranks["cost"][candidate.key],
+            candidate.model.slug,
+        )
+
+    return sorted(found, key=score)[:MAX_CANDIDATES]
+
+
+def _figures(demand: Demand, situation: Situation) -> Mapping[str, Callable[[Candidate], float | None]]:
+    """What candidates are compared by, the less the better; None where it is not known."""
+
+    def seconds(candidate: Candidate) -> float | None:
+        """How long an answer of the usual length takes."""
+        standing = situation.standing(candidate)
+        if standing.latency_ms is None:
+            return None
+        writing = EXPECTED_OUTPUT / standing.tokens_per_s if standing.tokens_per_s else 0.0
+        return standing.latency_ms / 1000 + writing
+
+    def quality(candidate: Candidate) -> float | None:
+        return -candidate.model.quality.score if candidate.model.quality else None
+
+    return {
+        "cost": lambda candidate: float(_expected_cost(candidate.offer, demand)),
+        "speed": seconds,
+        "quality": quality,
+    }
+
+
+def _ranks(
+    found: Sequence[Candidate], figure: Callable[[Candidate], float | None], unknown: float
+) -> Mapping[str, float]:
+    """0 for the best, towards 1 for the worst, `unknown` where nothing is known."""
+    figures = {candidate.key: figure(candidate) for candidate in found}
+    known = sorted({value for value in figures.values() if value is not None})
+    return {key: unknown if value is None else known.index(value) / len(known) for key, value in figures.items()}

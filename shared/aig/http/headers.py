@@ -4,10 +4,10 @@ import re
 
 from starlette.requests import Request
 
+from aig.call import Options, Receipt
 from aig.errors import InvalidRequest
 from aig.ids import Ids
 from aig.money.units import usd
-from aig.pipeline import Options, Receipt
 
 TRACE_KEY = "aig.trace_id"  # in the ASGI scope
 _TRACE_ID = re.compile(r"[\x21-\x7e]{1,128}")

@@ -79,3 +79,10 @@ def header(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any
 
 def query(name: str, description: str) -> dict[str, Any]:
     return {"name": name, "in": "query", "required": False, "description": description, "schema": {"type": "string"}}
+
+
+METERED_HEADERS = (
+    header("x-request-id", "Your id for the request; echoed.", {"type": "string", "maxLength": 128}),
+    header("x-aig-tag", "What to attribute the cost to.", {"type": "string", "maxLength": 128}),
+    header("x-cache", "Whether a cached answer will do.", {"type": "string", "enum": ["auto", "force", "skip"]}),
+)

@@ -10,10 +10,10 @@ from typing import Any, Protocol
 
 from pydantic_core import to_json
 
+from aig.modalities.demand import TEXT_IN, TEXT_OUT, Demand
 from aig.modalities.upstream import Upstream
 from aig.modalities.usage import INPUT_UNITS, OUTPUT_UNITS, Unit, Usage
 
-DEFAULT_MAX_OUTPUT = 16_384
 MESSAGE_OVERHEAD_TOKENS = 16  # role markers and separators of a chat template, per message
 PROMPT_OVERHEAD_TOKENS = 512  # what a provider may put in front: a default system prompt, tool instructions
 MEDIA_TOKENS = 8_192  # a picture or a clip, whose tokens do not follow its bytes
@@ -25,14 +25,17 @@ class ChatRequest:
     """`body` is the client's JSON object, valid by `chat_body.parse`.
 
     `input_bytes` is the size of what a provider may put into its prompt, without the `media_bytes` of inline media.
+    `models` are the slugs to try in order; none stands for any that can do it.
     """
 
-    model: str
+    models: tuple[str, ...]
     body: Mapping[str, Any]
     input_bytes: int
     media_bytes: int
     media_parts: int
     capabilities: frozenset[str]  # what a model must have to serve it: tools, vision, json_schema, audio, files
+    cache_marks: frozenset[str] = frozenset()  # the times to live of its cache_control marks
+    image_hosts: frozenset[str] = frozenset()
 
     @property
     def stream(self) -> bool:
@@ -43,16 +46,33 @@ class ChatRequest:
         return bool((self.body.get("stream_options") or {}).get("include_usage"))
 
     @property
-    def samples(self) -> int:
-        return self.body.get("n") or 1
+    def demand(self) -> Demand:
+        body, input_units, output_units = self.body, TEXT_IN, TEXT_OUT
+        if "audio" in self.capabilities or "files" in self.capabilities:
+            input_units |= {"input_audio_tokens", "cached_input_audio_tokens"}
+        if "vision" in self.capabilities:
+            input_units |= {"input_image_tokens"}
+        if self.cache_marks:
+            input_units |= {"cache_write_tokens"}
+        if "1h" in self.cache_marks:
+            input_units |= {"cache_write_1h_tokens"}
+        wanted = body.get("modalities")
+        if isinstance(wanted, list) and set(wanted) - {"text"}:
+            output_units |= {"output_audio_tokens", "output_image_tokens"}
+        return Demand(
+            models=self.models,
+            capabilities=self.capabilities,
+            input_tokens=self._max_input_tokens(),
+            output_tokens=body.get("max_completion_tokens") or body.get("max_tokens"),
+            samples=body.get("n") or 1,
+            input_units=input_units,
+            output_units=output_units,
+            preferences=body.get("provider") or {},
+            service_tier=body.get("service_tier"),
+            image_hosts=self.image_hosts,
+        )
 
-    @property
-    def max_tokens(self) -> int | None:
-        """What the client asked for, in either of the two spellings."""
-        return self.body.get("max_completion_tokens") or self.body.get("max_tokens")
-
-    @property
-    def max_input_tokens(self) -> int:
+    def _max_input_tokens(self) -> int:
         """An upper bound: no tokenizer in use makes more tokens than there are UTF-8 bytes.
 
         A file may stand for any number of pages, so that only the model's context bounds it.
@@ -108,12 +128,15 @@ def usage_json(usage: Usage) -> dict[str, Any]:
         "completion_tokens": completion,
         "total_tokens": prompt + completion,
         "prompt_tokens_details": {
-            "cached_tokens": count("cached_input_tokens"),
-            "audio_tokens": count("input_audio_tokens"),
+            "cached_tokens": count("cached_input_tokens") + count("cached_input_audio_tokens"),
+            "cache_write_tokens": count("cache_write_tokens") + count("cache_write_1h_tokens"),
+            "audio_tokens": count("input_audio_tokens") + count("cached_input_audio_tokens"),
+            "image_tokens": count("input_image_tokens"),
         },
         "completion_tokens_details": {
             "reasoning_tokens": count("reasoning_tokens"),
             "audio_tokens": count("output_audio_tokens"),
+            "image_tokens": count("output_image_tokens"),
         },
     }
     if usage.estimated:
@@ -128,7 +151,8 @@ def output_text(body: Mapping[str, Any]) -> str:
         said: Mapping[str, Any] = next(
             (choice[key] for key in ("message", "delta") if isinstance(choice.get(key), Mapping)), {}
         )
-        pieces += [said.get(key) for key in ("content", "reasoning_content", "reasoning", "refusal")]
+        pieces.append(said.get("reasoning_content") or said.get("reasoning"))
+        pieces += [said.get(key) for key in ("content", "refusal")]
         parts = said.get("content")
         pieces += [part.get("text") for part in parts if isinstance(part, Mapping)] if isinstance(parts, list) else []
         calls = said.get("tool_calls")

@@ -2,255 +2,29 @@
 
 import base64
 import re
-from typing import Annotated, Any, Literal, NotRequired
+from collections.abc import Mapping
+from typing import Any
 
-from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, with_config
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
-from typing_extensions import TypedDict
 
 from aig.errors import InvalidRequest
 from aig.modalities import image_header, json_schema
 from aig.modalities.chat import ChatRequest
+from aig.modalities.chat_types import ChatBody
+from aig.modalities.invalid import invalid_field
 from aig.modalities.public_url import public_host
 
-_OPEN = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
 # Where a request goes and whose key it carries is the operator's to say.
 FORBIDDEN = ("base_url", "api_base", "api_key", "extra_headers", "extra_body", "extra_query")
 
 MAX_MEDIA_PARTS = 100
 # Read by the gateway, or written by it for the provider: no part of a prompt.
-STEERING = frozenset({"model", "max_tokens", "max_completion_tokens", "provider", "stream", "stream_options"})
-
-# `models` comes with failover. The others would override the limit that was paid for, at servers that have limits of
-# other names, or are billed beside the tokens.
-UNSUPPORTED = ("models", "n_predict", "max_new_tokens", "best_of", "web_search_options")
-
-Name = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
-
-
-@with_config(_OPEN)
-class TextPart(TypedDict):
-    type: Literal["text"]
-    text: str
-
-
-@with_config(_OPEN)
-class ImageUrl(TypedDict):
-    url: str
-    detail: NotRequired[Literal["auto", "low", "high", "original"] | None]
-
-
-@with_config(_OPEN)
-class ImagePart(TypedDict):
-    type: Literal["image_url"]
-    image_url: ImageUrl
-
-
-@with_config(_OPEN)
-class InputAudio(TypedDict):
-    data: str
-    format: str
-
-
-@with_config(_OPEN)
-class AudioPart(TypedDict):
-    type: Literal["input_audio"]
-    input_audio: InputAudio
-
-
-@with_config(_OPEN)
-class FilePart(TypedDict):
-    type: Literal["file"]
-    file: dict[str, Any]
-
-
-@with_config(_OPEN)
-class RefusalPart(TypedDict):
-    type: Literal["refusal"]
-    refusal: str
-
-
-Part = Annotated[TextPart | ImagePart | AudioPart | FilePart, Field(discriminator="type")]
-AssistantPart = Annotated[TextPart | RefusalPart, Field(discriminator="type")]
-
-
-@with_config(_OPEN)
-class FunctionCall(TypedDict):
-    name: str
-    arguments: str
-
-
-@with_config(_OPEN)
-class ToolCall(TypedDict):
-    id: str
-    type: NotRequired[Literal["function", "custom"]]
-    function: NotRequired[FunctionCall]
-
-
-@with_config(_OPEN)
-class InstructionMessage(TypedDict):
-    role: Literal["system", "developer"]
-    content: str | Annotated[list[TextPart], Field(fail_fast=True)]
-
-
-@with_config(_OPEN)
-class UserMessage(TypedDict):
-    role: Literal["user"]
-    content: str | Annotated[list[Part], Field(min_length=1, fail_fast=True)]
-
-
-@with_config(_OPEN)
-class AssistantMessage(TypedDict):
-    role: Literal["assistant"]
-    content: NotRequired[str | Annotated[list[AssistantPart], Field(fail_fast=True)] | None]
-    tool_calls: NotRequired[Annotated[list[ToolCall], Field(fail_fast=True)] | None]
-
-
-@with_config(_OPEN)
-class ToolMessage(TypedDict):
-    role: Literal["tool"]
-    content: str | Annotated[list[Part], Field(fail_fast=True)]
-    tool_call_id: str
-
-
-@with_config(_OPEN)
-class FunctionMessage(TypedDict):
-    """The result of a call of `functions`, which tools have replaced."""
-
-    role: Literal["function"]
-    name: str
-    content: str | None
-
-
-Message = Annotated[
-    InstructionMessage | UserMessage | AssistantMessage | ToolMessage | FunctionMessage,
-    Field(discriminator="role"),
-]
-
-
-@with_config(_OPEN)
-class Function(TypedDict):
-    name: Name
-    description: NotRequired[str | None]
-    parameters: NotRequired[dict[str, Any] | None]
-    strict: NotRequired[bool | None]
-
-
-@with_config(_OPEN)
-class FunctionTool(TypedDict):
-    type: Literal["function"]
-    function: Function
-
-
-@with_config(_OPEN)
-class Custom(TypedDict):
-    name: Name
-
-
-@with_config(_OPEN)
-class CustomTool(TypedDict):
-    type: Literal["custom"]
-    custom: Custom
-
-
-Tool = Annotated[FunctionTool | CustomTool, Field(discriminator="type")]
-
-
-@with_config(_OPEN)
-class NamedFunction(TypedDict):
-    name: str
-
-
-@with_config(_OPEN)
-class NamedTool(TypedDict):
-    type: Literal["function"]
-    function: NamedFunction
-
-
-@with_config(_OPEN)
-class NamedCustomTool(TypedDict):
-    type: Literal["custom"]
-    custom: NamedFunction
-
-
-@with_config(_OPEN)
-class AllowedTools(TypedDict):
-    type: Literal["allowed_tools"]
-    allowed_tools: dict[str, Any]
-
-
-ToolChoice = Annotated[NamedTool | NamedCustomTool | AllowedTools, Field(discriminator="type")]
-
-
-@with_config(_OPEN)
-class JsonSchemaFormat(TypedDict):
-    name: Name
-    schema: NotRequired[dict[str, Any]]
-    strict: NotRequired[bool | None]
-
-
-@with_config(_OPEN)
-class ResponseFormat(TypedDict):
-    type: Literal["text", "json_object", "json_schema"]
-    json_schema: NotRequired[JsonSchemaFormat]
-
-
-@with_config(_OPEN)
-class StreamOptions(TypedDict):
-    include_usage: NotRequired[bool | None]
-
-
-ProviderName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-ProviderNames = Annotated[list[ProviderName], Field(max_length=64, fail_fast=True)]
-
-
-@with_config(ConfigDict(strict=True, extra="forbid"))
-class ProviderPreferences(TypedDict):
-    order: NotRequired[ProviderNames]
-    only: NotRequired[ProviderNames]
-    ignore: NotRequired[ProviderNames]
-
-
-Count = Annotated[int, Field(ge=1, le=10_000_000)]
-Stop = Annotated[str, StringConstraints(max_length=1024)]
-LogitKey = Annotated[str, StringConstraints(pattern=r"^\d{1,9}$")]
-MetadataKey = Annotated[str, StringConstraints(max_length=64)]
-MetadataValue = Annotated[str, StringConstraints(max_length=512)]
-Penalty = Annotated[float, Field(ge=-2, le=2)]
-
-
-@with_config(_OPEN)
-class ChatBody(TypedDict):
-    """Body of POST /v1/chat/completions. Every OpenAI parameter is accepted; fields not listed here are forwarded."""
-
-    model: Annotated[str, StringConstraints(min_length=1)]
-    messages: Annotated[list[Message], Field(min_length=1, max_length=10_000, fail_fast=True)]
-    max_tokens: NotRequired[Count | None]
-    max_completion_tokens: NotRequired[Count | None]
-    temperature: NotRequired[Annotated[float, Field(ge=0, le=2)] | None]
-    top_p: NotRequired[Annotated[float, Field(gt=0, le=1)] | None]
-    n: NotRequired[Annotated[int, Field(ge=1, le=128)] | None]
-    stop: NotRequired[Stop | Annotated[list[Stop], Field(max_length=4)] | None]
-    stream: NotRequired[bool | None]
-    stream_options: NotRequired[StreamOptions | None]
-    tools: NotRequired[Annotated[list[Tool], Field(max_length=128)] | None]
-    tool_choice: NotRequired[Literal["none", "auto", "required"] | ToolChoice | None]
-    parallel_tool_calls: NotRequired[bool | None]
-    response_format: NotRequired[ResponseFormat | None]
-    seed: NotRequired[Annotated[int, Field(ge=-(2**63), lt=2**63)] | None]
-    logprobs: NotRequired[bool | None]
-    top_logprobs: NotRequired[Annotated[int, Field(ge=0, le=20)] | None]
-    logit_bias: NotRequired[
-        Annotated[dict[LogitKey, Annotated[float, Field(ge=-100, le=100)]], Field(max_length=1024)] | None
-    ]
-    presence_penalty: NotRequired[Penalty | None]
-    frequency_penalty: NotRequired[Penalty | None]
-    user: NotRequired[Annotated[str, StringConstraints(max_length=1024)] | None]
-    metadata: NotRequired[Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16)] | None]
-    provider: NotRequired[ProviderPreferences | None]
-    # The other tiers have prices of their own, which the catalog does not hold.
-    service_tier: NotRequired[Literal["auto", "default"] | None]
-
+STEERING = frozenset({"model", "models", "max_tokens", "max_completion_tokens", "provider", "stream", "stream_options"})
+
+# They would override the limit that was paid for, at servers that have limits of other names, or are billed beside the
+# tokens.
+UNSUPPORTED = ("n_predict", "max_new_tokens", "best_of", "web_search_options")
 
 _ADAPTER: TypeAdapter[ChatBody] = TypeAdapter(ChatBody)
 
@@ -258,32 +32,6 @@ _ADAPTER: TypeAdapter[ChatBody] = TypeAdapter(ChatBody)
 def body_schema() -> dict[str, Any]:
     """The JSON schema of the body, for the OpenAPI document."""
     return _ADAPTER.json_schema(ref_template="#/components/schemas/{model}")
-
-
-def _path(location: tuple[Any, ...], body: Any) -> list[Any]:
-    """A pydantic location without the union tags in it, which a client has never heard of."""
-    path: list[Any] = []
-    node = body
-    for position, part in enumerate(location):
-        if (isinstance(node, dict) and part in node) or (isinstance(node, list) and isinstance(part, int)):
-            path.append(part)
-            node = node[part]
-        elif isinstance(node, dict) and position == len(location) - 1:
-            path.append(part)  # a field that is missing
-    return path
-
-
-def _invalid(error: ValidationError, body: dict[str, Any]) -> InvalidRequest:
-    problems = error.errors(include_url=False, include_input=False, include_context=False)
-    # Of a union's complaints the deepest, and of those the last, is about what the client most likely meant.
-    path, problem = max(((_path(p["loc"], body), p) for p in reversed(problems)), key=lambda pair: len(pair[0]))
-    param = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
-    missing = problem["type"] in ("missing", "union_tag_not_found")
-    return InvalidRequest(
-        f"{param or 'body'}: {problem['msg']}. Correct this field and send the request again.",
-        code="missing_required_parameter" if missing else "invalid_value",
-        param=param or None,
-    )
 
 
 def parse(body: dict[str, Any]) -> ChatRequest:
@@ -299,20 +47,39 @@ def parse(body: dict[str, Any]) -> ChatRequest:
     try:
         checked: Any = _ADAPTER.validate_python(body)
     except ValidationError as error:
-        raise _invalid(error, body) from None
+        raise invalid_field(error, body) from None
     if checked.get("stream_options") and not checked.get("stream"):
         raise InvalidRequest("stream_options is only allowed with stream: true.", param="stream_options")
     capabilities = {"chat"} | _check_tools(checked) | _check_format(checked)
     media_bytes, media_parts = _check_messages(checked["messages"], capabilities)
     return ChatRequest(
-        model=checked["model"],
+        models=_models(checked),
         body=checked,
         # Unknown fields count: which of them a provider puts into its prompt, nobody here can say.
         input_bytes=len(to_json({name: checked[name] for name in checked if name not in STEERING})) - media_bytes,
         media_bytes=media_bytes,
         media_parts=media_parts,
         capabilities=frozenset(capabilities),
+        cache_marks=_cache_marks(checked),
+        image_hosts=_image_hosts(checked) if "vision" in capabilities else frozenset(),
     )
+
+
+def _models(body: Mapping[str, Any]) -> tuple[str, ...]:
+    """`model` first, then those of `models`; none if the gateway is to choose."""
+    named = [body.get("model") or "auto", *(body.get("models") or ())]
+    return tuple(dict.fromkeys(slug for slug in named if slug != "auto"))
+
+
+def _cache_marks(body: Mapping[str, Any]) -> frozenset[str]:
+    """The times to live of all cache_control marks: on messages, their parts, and tools."""
+    messages = body["messages"]
+    marked: list[Mapping[str, Any]] = [*messages, *(body.get("tools") or ())]
+    for message in messages:
+        content = message.get("content")
+        marked += content if isinstance(content, list) else ()
+    marks = [place["cache_control"] for place in [body, *marked] if place.get("cache_control")]
+    return frozenset((mark.get("ttl") or "5m") if isinstance(mark, Mapping) else "1h" for mark in marks)
 
 
 def _check_schema(schema: Any, path: str) -> None:
@@ -417,12 +184,12 @@ def _check_image(url: str, path: str) -> int:
     return len(encoded)
 
 
-def image_hosts(request: ChatRequest) -> set[str]:
+def _image_hosts(body: Mapping[str, Any]) -> frozenset[str]:
     """The hosts of all images given by URL."""
-    return {
+    return frozenset(
         public_host(part["image_url"]["url"])
-        for message in request.body["messages"]
+        for message in body["messages"]
         if isinstance(message.get("content"), list)
         for part in message["content"]
         if part["type"] == "image_url" and not part["image_url"]["url"].startswith("data:")
-    }
+    )

@@ -3,6 +3,19 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+# In what a provider, or a model of it, departs from its wire. Rows of the catalog name them; adapters ask for them.
+QUIRKS = {
+    "adaptive_thinking": "thinking is steered by an effort; a budget of tokens is refused",
+    "thinking_level": "thinking is steered by a level; a budget of tokens is not",
+    "keeps_cache_control": "takes cache_control marks in messages and tools",
+    "keeps_reasoning_content": "wants reasoning_content of earlier turns back",
+    "keeps_reasoning_details": "wants reasoning_details of earlier turns back",
+    "no_strict_tools": "refuses `strict` in a tool",
+    "no_stream_options": "refuses stream_options",
+    "no_encoding_format": "embeds to lists of floats only and refuses encoding_format",
+    "prefix_input_type": "tells queries from documents by a field input_type",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
@@ -31,5 +44,10 @@ class Upstream:
     session: str = ""
     # OpenAI's reasoning models refuse `max_tokens`; self-hosted servers know nothing else.
     max_tokens_field: str = "max_tokens"
+    quirks: frozenset[str] = frozenset()
+    # The most inputs, and the most tokens of all of them, that one request for embeddings may hold.
+    max_batch: int = 1
+    max_batch_tokens: int | None = None
+    dimensions: int | None = None  # what the model embeds to if nobody asks otherwise
     # Whether this is the first call ever with that text: the only memory an adapter has.
     first_time: Callable[[str], Awaitable[bool]] = _always_first

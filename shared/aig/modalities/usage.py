@@ -5,26 +5,50 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 # Disjoint: a cached input token is not an input token, a reasoning token is not an output token.
-Unit = Literal[
+TokenUnit = Literal[
     "input_tokens",
     "cached_input_tokens",
+    "cache_write_tokens",  # kept for five minutes, or for as long as the provider keeps by default
+    "cache_write_1h_tokens",
     "input_audio_tokens",
+    "cached_input_audio_tokens",
+    "input_image_tokens",
     "output_tokens",
     "reasoning_tokens",
     "output_audio_tokens",
+    "output_image_tokens",
 ]
-UNITS: frozenset[str] = frozenset(get_args(Unit))
+# One of each: a character, a second of audio or video, a page, a query over up to a hundred documents.
+CountUnit = Literal[
+    "characters", "seconds", "images", "tiles", "steps", "pages", "search_units", "credits", "tracks", "assets"
+]
+Unit = TokenUnit | CountUnit
+TOKEN_UNITS: frozenset[str] = frozenset(get_args(TokenUnit))
+COUNT_UNITS: frozenset[str] = frozenset(get_args(CountUnit))
+UNITS: frozenset[str] = TOKEN_UNITS | COUNT_UNITS
 
-INPUT_UNITS: tuple[Unit, ...] = ("input_tokens", "cached_input_tokens", "input_audio_tokens")
-OUTPUT_UNITS: tuple[Unit, ...] = ("output_tokens", "reasoning_tokens", "output_audio_tokens")
+INPUT_UNITS: tuple[Unit, ...] = (
+    "input_tokens",
+    "cached_input_tokens",
+    "cache_write_tokens",
+    "cache_write_1h_tokens",
+    "input_audio_tokens",
+    "cached_input_audio_tokens",
+    "input_image_tokens",
+)
+OUTPUT_UNITS: tuple[Unit, ...] = ("output_tokens", "reasoning_tokens", "output_audio_tokens", "output_image_tokens")
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Counts per unit. `estimated` is true where the provider reported none and we counted ourselves."""
+    """Counts per unit. `estimated` is true where the provider reported none and we counted ourselves.
+
+    `service_tier` is the tier that the provider says it served at, if it says so: some have prices of their own.
+    """
 
     units: Mapping[Unit, int]
     estimated: bool = False
+    service_tier: str | None = None
 
     def at_least(self, earlier: "Usage | None") -> "Usage":
         """The greater count of each unit: counts of a stream only grow, whatever order they are told in."""
@@ -33,7 +57,7 @@ class Usage:
         units = {
             unit: max(self.units.get(unit, 0), earlier.units.get(unit, 0)) for unit in {**earlier.units, **self.units}
         }
-        return Usage(units, self.estimated)
+        return Usage(units, self.estimated, self.service_tier or earlier.service_tier)
 
     def total(self, units: tuple[Unit, ...]) -> int:
         return sum(self.units.get(unit, 0) for unit in units)

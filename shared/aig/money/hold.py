@@ -1,77 +1,105 @@
 """The first phase of a charge: how much to set aside, and what becomes of it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from aig.modalities.usage import INPUT_UNITS, OUTPUT_UNITS, Usage
-from aig.money.pricing import Prices, charge, price_of
-from aig.money.units import Nano
+from aig.modalities.usage import INPUT_UNITS, OUTPUT_UNITS, Unit, Usage
+from aig.money.pricing import Prices, Rates, charge, price_of
+from aig.money.units import Nano, Pico
 
 MIN_OUTPUT_TOKENS = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Upper bounds of a run: its input, and output tokens for each of `samples` answers."""
+    """Upper bounds of a run: its input, output tokens for each of `samples` answers, and the classes of both."""
 
     input_tokens: int
     output_tokens: int
     samples: int = 1
+    input_units: Collection[Unit] = INPUT_UNITS
+    output_units: Collection[Unit] = OUTPUT_UNITS
+
+
+@dataclass(frozen=True, slots=True)
+class Bid:
+    """What a candidate's prices are, and what bounds its run: models differ in both."""
+
+    bounds: Bounds
+    prices: Prices
+    service_tier: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """`amount` covers the bounded input and `output_tokens` for each sample, at the dearest price that may serve."""
+    """`amount` covers the bounded input and `output_tokens` for each sample, whichever candidate serves."""
 
     amount: Nano
     output_tokens: int
 
 
-def _dearest(prices: Prices) -> Prices:
+def _dearest(bounds: Bounds, rates: Rates) -> Prices:
     """Input and output at the price of their dearest class: which class a token will be of, nobody knows before."""
-    return {
-        "input_tokens": max(price_of(unit, prices) for unit in INPUT_UNITS),
-        "output_tokens": max(price_of(unit, prices) for unit in OUTPUT_UNITS),
-    }
+    dearest: dict[Unit, Pico] = {"input_tokens": max(price_of(unit, rates) for unit in bounds.input_units)}
+    if bounds.output_tokens:
+        dearest["output_tokens"] = max(price_of(unit, rates) for unit in bounds.output_units)
+    return Prices(dearest)
 
 
-def _amount(bounds: Bounds, output_tokens: int, candidates: tuple[Prices, ...]) -> Nano:
-    usage = Usage({"input_tokens": bounds.input_tokens, "output_tokens": output_tokens * bounds.samples})
-    return max(charge(usage, _dearest(prices)) for prices in candidates)
+def _amount(bids: Sequence[Bid], output_tokens: int) -> Nano:
+    amounts: list[Nano] = []
+    for bid in bids:
+        bounds = bid.bounds
+        output = min(output_tokens, bounds.output_tokens) * bounds.samples
+        usage = Usage({"input_tokens": bounds.input_tokens, "output_tokens": output})
+        amounts += [
+            charge(usage, _dearest(bounds, rates))
+            for rates in bid.prices.possible_rates(bounds.input_tokens, bid.service_tier)
+        ]
+    return max(amounts)
 
 
-def worst_case(bounds: Bounds, candidates: tuple[Prices, ...]) -> Quote:
+def _most_output(bids: Sequence[Bid]) -> int:
+    return max(bid.bounds.output_tokens for bid in bids)
+
+
+def worst_case(bids: Sequence[Bid]) -> Quote:
     """The hold that no honest run can exceed, whichever candidate serves it."""
-    return Quote(_amount(bounds, bounds.output_tokens, candidates), bounds.output_tokens)
+    most = _most_output(bids)
+    return Quote(_amount(bids, most), most)
 
 
-def affordable(bounds: Bounds, candidates: tuple[Prices, ...], room: int) -> Quote | None:
+def affordable(bids: Sequence[Bid], room: int) -> Quote | None:
     """The largest quote within `room` nano-USD, or None if not even a short answer fits.
 
     Worth running: the whole input and at least 256 output tokens (or all that were asked for, if fewer).
     """
-    low, high = min(MIN_OUTPUT_TOKENS, bounds.output_tokens), bounds.output_tokens
-    if _amount(bounds, low, candidates) > room:
+    high = _most_output(bids)
+    low = min(MIN_OUTPUT_TOKENS, high)
+    if _amount(bids, low) > room:
         return None
     while low < high:  # the price is monotonic in the tokens: bisect
         middle = (low + high + 1) // 2
-        if _amount(bounds, middle, candidates) <= room:
+        if _amount(bids, middle) <= room:
             low = middle
         else:
             high = middle - 1
-    return Quote(_amount(bounds, low, candidates), low)
+    return Quote(_amount(bids, low), low)
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Money set aside for one request. `prices` is the snapshot it will be settled by; `expires_at` unix seconds."""
+    """Money set aside for one request. `prices` is the snapshot it will be settled by; `expires_at` unix seconds.
+
+    `prices` goes by the candidate's key, `provider/vendor/model`; `model` is the first that was to be tried.
+    """
 
     request_id: str
     account_id: str
     key_id: str
     amount: Nano
     model: str
-    prices: Mapping[str, Prices]  # by provider
+    prices: Mapping[str, Prices]
     created_at: int
     expires_at: int
     capped: bool = False  # whether the key's spend cap took part

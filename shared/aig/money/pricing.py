@@ -1,34 +1,86 @@
 """From units and prices to what the customer pays and what the provider charges us."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-from aig.modalities.usage import Unit, Usage
+from aig.modalities.usage import INPUT_UNITS, Unit, Usage
 from aig.money.units import Nano, Pico
-
-Prices = Mapping[Unit, Pico]
 
 FEE_PERCENT = 105  # upstream cost plus five per cent
 CACHE_HIT_PERCENT = 10
 _PICO_PER_NANO = 1000
 
+Rates = Mapping[Unit, Pico]
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """A price list: pico-USD per unit; what a long prompt, or a service tier, costs instead.
+
+    `above` holds (tokens, rates): a prompt of more tokens has the whole of its request priced by those. `tiers` names
+    the service tiers that have a list of their own. The JSON form is what the catalog and a hold keep.
+    """
+
+    rates: Rates
+    above: tuple[tuple[int, Rates], ...] = ()
+    tiers: Mapping[str, "Prices"] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, table: Mapping[str, Any]) -> "Prices":
+        return cls(
+            rates=table["rates"],
+            above=tuple((tokens, rates) for tokens, rates in table.get("above", ())),
+            tiers={name: cls.from_json(tier) for name, tier in table.get("tiers", {}).items()},
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        table: dict[str, Any] = {"rates": dict(self.rates)}
+        if self.above:
+            table["above"] = [[tokens, dict(rates)] for tokens, rates in self.above]
+        if self.tiers:
+            table["tiers"] = {name: tier.to_json() for name, tier in self.tiers.items()}
+        return table
+
+    def rates_for(self, prompt_tokens: int, service_tier: str | None) -> Rates:
+        """The rates of a run with so long a prompt, cached tokens included. An unknown tier costs the usual."""
+        if service_tier is not None and service_tier in self.tiers:
+            return self.tiers[service_tier].rates_for(prompt_tokens, None)
+        reached = [(tokens, rates) for tokens, rates in self.above if prompt_tokens > tokens]
+        return max(reached, key=lambda step: step[0])[1] if reached else self.rates
+
+    def possible_rates(self, prompt_tokens: int, service_tier: str | None) -> list[Rates]:
+        """All rates that a run with at most so long a prompt may turn out to have, asked for that tier."""
+        rates = [self.rates, *(step for tokens, step in self.above if prompt_tokens > tokens)]
+        if service_tier is not None and service_tier in self.tiers:
+            rates += self.tiers[service_tier].possible_rates(prompt_tokens, None)
+        return rates
+
+
 # A class of tokens that the price list does not name costs what the class it belongs to costs.
 _FALLBACK: Mapping[Unit, Unit] = {
     "cached_input_tokens": "input_tokens",
+    "cache_write_tokens": "input_tokens",
+    "cache_write_1h_tokens": "cache_write_tokens",
     "input_audio_tokens": "input_tokens",
+    "cached_input_audio_tokens": "cached_input_tokens",
+    "input_image_tokens": "input_tokens",
     "reasoning_tokens": "output_tokens",
     "output_audio_tokens": "output_tokens",
+    "output_image_tokens": "output_tokens",
 }
 
 
-def price_of(unit: Unit, prices: Prices) -> Pico:
-    """The price of one unit. Raises KeyError for a unit that the offer has no price for."""
-    if unit in prices:
-        return prices[unit]
-    return prices[_FALLBACK[unit]]
+def price_of(unit: Unit, rates: Rates) -> Pico:
+    """The price of one unit. Raises KeyError for a unit that there is no price for."""
+    while unit not in rates:
+        unit = _FALLBACK[unit]
+    return rates[unit]
 
 
-def _list_price(units: Mapping[Unit, int], prices: Prices) -> int:
-    return sum(count * price_of(unit, prices) for unit, count in units.items() if count)
+def _list_price(usage: Usage, prices: Prices) -> int:
+    rates = prices.rates_for(usage.total(INPUT_UNITS), usage.service_tier)
+    return sum(count * price_of(unit, rates) for unit, count in usage.units.items() if count)
 
 
 def _ceil_div(numerator: int, denominator: int) -> int:
@@ -38,9 +90,9 @@ def _ceil_div(numerator: int, denominator: int) -> int:
 def charge(usage: Usage, prices: Prices, *, cache_hit: bool = False) -> Nano:
     """What the customer pays: list price plus the fee, a tenth of it for a cache hit, rounded up once."""
     share = CACHE_HIT_PERCENT if cache_hit else 100
-    return Nano(_ceil_div(_list_price(usage.units, prices) * FEE_PERCENT * share, 100 * 100 * _PICO_PER_NANO))
+    return Nano(_ceil_div(_list_price(usage, prices) * FEE_PERCENT * share, 100 * 100 * _PICO_PER_NANO))
 
 
 def upstream_cost(usage: Usage, prices: Prices) -> Nano:
     """What the provider charges us, rounded up."""
-    return Nano(_ceil_div(_list_price(usage.units, prices), _PICO_PER_NANO))
+    return Nano(_ceil_div(_list_price(usage, prices), _PICO_PER_NANO))

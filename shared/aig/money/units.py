@@ -35,3 +35,8 @@ def parse_usd(text: str) -> Nano:
 def price_per_million(text: str) -> Pico:
     """`"0.05"` dollars for a million units to 50_000 pico-USD for one. Raises ValueError past six places."""
     return Pico(_scaled(text, 6))
+
+
+def price_per_unit(text: str) -> Pico:
+    """`"0.04"` dollars for one unit to 40_000_000_000 pico-USD. Raises ValueError past twelve places."""
+    return Pico(_scaled(text, 12))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aig.http.body import MAX_BODY_BYTES
-from tests.integration.bad_inputs.case import GONE, OK, TOO_LARGE, B, Case, N, P, R, each, good_body, user
+from tests.integration.bad_inputs.case import GONE, OK, TOO_LARGE, B, Case, N, P, R, U, each, good_body, user
 
 
 def _with(name: str, value: str) -> Callable[[], bytes]:
@@ -65,10 +65,10 @@ JSON = [
 ]
 
 MODEL_AND_MESSAGES = [
-    # Routing without a model comes with a later issue.
-    *each(59, "model", B, "model", GONE, code="missing_required_parameter"),
+    # Without a model the gateway chooses one; here none is set up but test models, which are never chosen.
+    *each(59, "model", U, "model", GONE, None, "auto", code="provider_not_configured"),
     *each(60, "model", B, "model", ""),
-    *each(61, "model", B, "model", 1, None, [], {}),
+    *each(61, "model", B, "model", 1, [], {}),
     *each(62, "model", N, "model", "gpt-5.4"),
     *each(62, "the nearest is named", N, "model", "gpt-5.4-mini", says="openai/gpt-5.4-mini"),
     *each(63, "model", N, "model", "openai/gpt-5.4-mini ", " sandbox/echo", "Sandbox/Echo"),

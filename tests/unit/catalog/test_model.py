@@ -10,6 +10,8 @@ import pytest
 from aig.catalog.model import CATALOG_FILE, Catalog, builtin, parse
 from aig.errors import ModelNotFound
 from aig.modalities.upstream import Timeouts
+from aig.money.pricing import Prices
+from aig.money.units import Pico
 
 DATA: dict[str, Any] = {
     "providers": {
@@ -36,7 +38,7 @@ DATA: dict[str, Any] = {
                 {
                     "provider": "full",
                     "id": "one-v1",
-                    "prices": {"input_tokens": 1, "output_tokens": 2},
+                    "prices": {"rates": {"input_tokens": 1, "output_tokens": 2}},
                     "source": "https://full.example/pricing",
                     "date": "2026-01-02",
                 }
@@ -97,7 +99,7 @@ def test_a_model_row(catalog: Catalog) -> None:
     (offer,) = model.offers
     assert (offer.provider, offer.model_id) == (catalog.providers["full"], "one-v1")
     assert (offer.prices, offer.source, offer.date) == (
-        {"input_tokens": 1, "output_tokens": 2},
+        Prices({"input_tokens": Pico(1), "output_tokens": Pico(2)}),
         "https://full.example/pricing",
         "2026-01-02",
     )
@@ -139,17 +141,21 @@ class TestTheBuiltInCatalog:
         assert builtin().providers.keys() == data["providers"].keys()
         assert builtin() is builtin()
 
-    def test_every_provider_has_an_adapter(self) -> None:
-        for provider in builtin().providers.values():
+    def test_every_provider_of_a_served_model_has_an_adapter(self) -> None:
+        served = {offer.provider for model in builtin().models.values() if model.served for offer in model.offers}
+        assert len(served) >= 14
+        for provider in served:
             assert find_spec(f"aig_providers.{provider.wire}"), provider.name
 
-    def test_every_model_can_be_priced_and_bounded(self) -> None:
+    def test_every_model_that_is_served_can_be_priced_and_bounded(self) -> None:
         for model in builtin().models.values():
             assert model.offers, model.slug
-            assert 0 < model.max_output <= model.context, model.slug
-            for offer in model.offers:
-                assert {"input_tokens", "output_tokens"} <= offer.prices.keys(), model.slug
-                assert all(type(price) is int and price >= 0 for price in offer.prices.values()), model.slug
+            if model.modality == "text":
+                assert 0 < model.max_output <= model.context, model.slug
+            for offer in model.offers if model.served else ():
+                needed = {"input_tokens", "output_tokens"} if model.modality == "text" else {"input_tokens"}
+                assert needed <= offer.prices.rates.keys(), model.slug
+                assert all(type(price) is int and price >= 0 for price in offer.prices.rates.values()), model.slug
 
     def test_the_sandbox_is_marked_and_complete(self) -> None:
         marked = {slug for slug, model in builtin().models.items() if model.sandbox}
@@ -158,8 +164,8 @@ class TestTheBuiltInCatalog:
         assert marked == {
             "sandbox/echo",
             *(f"sandbox/fail-{fault}" for fault in faults),
-            *(f"sandbox/{name}" for name in ("cut", "stall", "slow", "no-usage", "zero-usage")),
+            *(f"sandbox/{name}" for name in ("cut", "stall", "slow", "no-usage", "zero-usage", "embed")),
         }
-        for slug in marked:
+        for slug in marked - {"sandbox/embed"}:
             (offer,) = builtin().models[slug].offers
-            assert offer.prices == {"input_tokens": 1_000_000, "output_tokens": 2_000_000}, slug
+            assert offer.prices == Prices({"input_tokens": Pico(1_000_000), "output_tokens": Pico(2_000_000)}), slug

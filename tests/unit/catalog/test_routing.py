@@ -1,115 +1,269 @@
-"""Which offers a request may go to, in which order."""
+"""Who may serve a request, and in which order."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from aig.catalog.model import Model, Offer, Provider
-from aig.catalog.routing import order_offers, require
-from aig.errors import InvalidRequest, ProviderUnavailable
+from aig.catalog.model import Catalog, Model, Offer, Provider, Quality
+from aig.catalog.routing import Candidate, Routing, Situation, Standing, candidates
+from aig.errors import Forbidden, InvalidRequest, ModelNotFound, ProviderUnavailable
+from aig.modalities.demand import Demand
 from aig.modalities.upstream import Timeouts
+from aig.money.pricing import Prices
 from aig.money.units import Pico
 
-
-def offer(name: str, read: int, written: int) -> Offer:
-    provider = Provider(name, name, "openai_compatible", f"https://{name}.example", None, "max_tokens", Timeouts())
-    return Offer(provider, "m", {"input_tokens": Pico(read), "output_tokens": Pico(written)}, "test", "2026-01-01")
+DOLLAR = 1_000_000
 
 
-def model(*offers: Offer, capabilities: tuple[str, ...] = ("chat",), modality: str = "text") -> Model:
-    return Model("v/m", "M", modality, frozenset(capabilities), 1000, 100, "2026-01-01", None, False, offers)
+def offer(name: str, read: int, written: int, *tiers: str, key: str | None = None) -> Offer:
+    provider = Provider(name, name, "openai_compatible", f"https://{name}.example", key, "max_tokens", Timeouts())
+    prices = Prices({"input_tokens": Pico(read), "output_tokens": Pico(written)})
+    return Offer(provider, "m", Prices(prices.rates, tiers=dict.fromkeys(tiers, prices)), "test", "2026-01-01")
 
 
-# Reading counts three times as much as writing: 40, 35 and 37.
-DEAR, CHEAP, MIDDLE = offer("dear", 10, 10), offer("cheap", 5, 20), offer("middle", 9, 10)
-THREE = model(DEAR, CHEAP, MIDDLE)
-ALL = ("dear", "cheap", "middle")
+def model(
+    slug: str,
+    *offers: Offer,
+    can: tuple[str, ...] = ("chat",),
+    modality: str = "text",
+    score: float | None = None,
+    context: int = 100_000,
+    deprecated: str | None = None,
+    sandbox: bool = False,
+) -> Model:
+    quality = Quality(score, "test", "2026-01-01") if score is not None else None
+    return Model(
+        slug, slug, modality, frozenset(can), context, 1000, None, None, sandbox, offers,
+        deprecated=deprecated, quality=quality,
+    )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("available", "preferences", "names"),
-    [
-        (ALL, None, ["cheap", "middle", "dear"]),
-        (ALL, {}, ["cheap", "middle", "dear"]),
-        (("dear", "middle"), None, ["middle", "dear"]),
-        (("dear", "another"), None, ["dear"]),
-        (ALL, {"only": ["dear"]}, ["dear"]),
-        (ALL, {"only": ["dear", "middle", "unknown"]}, ["middle", "dear"]),
-        (ALL, {"ignore": ["cheap"]}, ["middle", "dear"]),
-        (ALL, {"order": ["dear"]}, ["dear", "cheap", "middle"]),
-        (ALL, {"order": ["dear", "middle"]}, ["dear", "middle", "cheap"]),
-        (ALL, {"order": ["unknown", "middle"]}, ["middle", "cheap", "dear"]),
-        (ALL, {"order": ["dear", "cheap"], "only": ["cheap", "middle"], "ignore": ["middle"]}, ["cheap"]),
-    ],
-)
-def test_order(available: tuple[str, ...], preferences: Mapping[str, Any] | None, names: list[str]) -> None:
-    assert [found.provider.name for found in order_offers(THREE, available, preferences)] == names
+class World:
+    """Models, and what is known of them at this moment."""
+
+    def __init__(self, *models: Model) -> None:
+        self.catalog = Catalog(
+            {offer.provider.name: offer.provider for model in models for offer in model.offers},
+            {model.slug: model for model in models},
+        )
+        self.available = set(self.catalog.providers)
+        self.standings: dict[str, Standing] = {}
+        self.allowed: set[str] | None = None
+
+    def keys(self, demand: Demand, routing: Routing = "auto") -> list[str]:
+        """The candidates, by their keys."""
+        situation = Situation(
+            may_use=lambda slug: self.allowed is None or slug in self.allowed,
+            available=self.available,
+            standing=lambda candidate: self.standings.get(candidate.key, Standing()),
+            today="2026-11-24",
+        )
+        return [candidate.key for candidate in candidates(self.catalog, demand, routing, situation)]
 
 
-@pytest.mark.parametrize("available", [(), ("another",)])
-@pytest.mark.parametrize("preferences", [None, {"only": ["dear"]}])
-def test_nobody_is_set_up(available: tuple[str, ...], preferences: Mapping[str, Any] | None) -> None:
-    with pytest.raises(ProviderUnavailable, match="v/m"):
-        order_offers(THREE, available, preferences)
+def demand(
+    *models: str, can: tuple[str, ...] = ("chat",), tier: str | None = None, read: int = 4000, **preferences: Any
+) -> Demand:
+    return Demand(models, frozenset(can), read, 800, preferences=preferences, service_tier=tier)
 
 
-@pytest.mark.parametrize(
-    ("available", "preferences"),
-    [
-        (ALL, {"only": []}),
-        (ALL, {"only": ["unknown"]}),
-        (ALL, {"ignore": list(ALL)}),
-        (("dear",), {"ignore": ["dear"]}),
-    ],
-)
-def test_the_client_left_nobody(available: tuple[str, ...], preferences: Mapping[str, Any]) -> None:
-    with pytest.raises(InvalidRequest, match="v/m") as raised:
-        order_offers(THREE, available, preferences)
-    assert raised.value.param == "provider"
+# A thousand tokens are read and eight hundred written.
+DEAR, CHEAP, MIDDLE = offer("dear", 10, 10), offer("cheap", 1, 5), offer("middle", 9, 5)
+ALL = {"dear", "cheap", "middle"}
 
 
-def test_offers_of_one_price_keep_the_catalog_order() -> None:
-    same = model(offer("b", 1, 1), offer("a", 1, 1))
-    assert [found.provider.name for found in order_offers(same, ("a", "b"))] == ["b", "a"]
+@pytest.fixture
+def three() -> World:
+    return World(model("v/m", DEAR, CHEAP, MIDDLE))
 
 
-@pytest.mark.parametrize(
-    ("can", "wants"),
-    [
-        (("chat",), ()),
-        (("chat",), ("chat",)),
-        (("chat", "tools", "vision"), ("chat", "vision")),
-    ],
-)
-def test_a_model_that_can(can: tuple[str, ...], wants: tuple[str, ...]) -> None:
-    require(model(capabilities=can), wants)
+class TestOneModel:
+    @pytest.mark.parametrize(
+        ("available", "preferences", "names"),
+        [
+            (ALL, {}, ["cheap", "middle", "dear"]),
+            ({"dear", "middle"}, {}, ["middle", "dear"]),
+            ({"dear", "another"}, {}, ["dear"]),
+            (ALL, {"only": ["dear"]}, ["dear"]),
+            (ALL, {"only": ["dear", "middle", "unknown"]}, ["middle", "dear"]),
+            (ALL, {"ignore": ["cheap"]}, ["middle", "dear"]),
+            (ALL, {"order": ["dear"]}, ["dear", "cheap", "middle"]),
+            (ALL, {"order": ["dear", "middle"]}, ["dear", "middle", "cheap"]),
+            (ALL, {"order": ["unknown", "middle"]}, ["middle", "cheap", "dear"]),
+            (ALL, {"order": ["dear", "cheap"], "only": ["cheap", "middle"], "ignore": ["middle"]}, ["cheap"]),
+        ],
+    )
+    def test_the_cheap_first_within_what_the_client_prefers(
+        self, three: World, available: set[str], preferences: Mapping[str, Any], names: list[str]
+    ) -> None:
+        three.available = available
+        assert three.keys(demand("v/m", **preferences)) == [f"{name}/v/m" for name in names]
+
+    def test_health_goes_before_price_and_the_clients_order_before_health(self, three: World) -> None:
+        three.standings = {"cheap/v/m": Standing("down"), "middle/v/m": Standing("degraded")}
+        assert three.keys(demand("v/m")) == ["dear/v/m", "middle/v/m", "cheap/v/m"]
+        assert three.keys(demand("v/m", order=["cheap"])) == ["cheap/v/m", "dear/v/m", "middle/v/m"]
+        three.standings = {"cheap/v/m": Standing("healthy", 10, 5.0)}
+        assert three.keys(demand("v/m")) == ["cheap/v/m", "middle/v/m", "dear/v/m"]
+
+    def test_no_more_than_three(self) -> None:
+        world = World(model("v/m", *(offer(f"p{number}", number, number) for number in range(1, 6))))
+        assert world.keys(demand("v/m")) == ["p1/v/m", "p2/v/m", "p3/v/m"]
+
+    def test_nobody_is_set_up(self) -> None:
+        world = World(model("v/m", offer("a", 1, 1, key="A_API_KEY"), offer("b-c", 1, 1)))
+        world.available = {"another"}
+        with pytest.raises(ProviderUnavailable, match=r"v/m .*AIG_B_C_BASE_URL or A_API_KEY") as raised:
+            world.keys(demand("v/m", only=["a"]))
+        assert raised.value.code == "provider_not_configured"
+
+    @pytest.mark.parametrize("preferences", [{"only": []}, {"only": ["unknown"]}, {"ignore": [*ALL]}])
+    def test_the_client_left_nobody(self, three: World, preferences: Mapping[str, Any]) -> None:
+        with pytest.raises(InvalidRequest, match="v/m") as raised:
+            three.keys(demand("v/m", **preferences))
+        assert raised.value.param == "provider"
+
+    def test_a_tier_with_a_price_of_its_own_is_served_where_it_has_one(self) -> None:
+        world = World(model("v/m", offer("a", 1, 1), offer("b", 2, 2, "flex")))
+        assert world.keys(demand("v/m", tier="flex")) == ["b/v/m"]
+        assert world.keys(demand("v/m", tier="default")) == ["a/v/m", "b/v/m"]
+        with pytest.raises(InvalidRequest, match="no service tier priority") as raised:
+            world.keys(demand("v/m", tier="priority"))
+        assert raised.value.param == "service_tier"
+
+    @pytest.mark.parametrize(
+        ("wants", "param"),
+        [
+            ("tools", "tools"),
+            ("json_schema", "response_format"),
+            ("vision", "messages"),
+            ("audio", "messages"),
+            ("files", "messages"),
+        ],
+    )
+    def test_what_it_cannot_do_is_named(self, three: World, wants: str, param: str) -> None:
+        with pytest.raises(InvalidRequest, match=f"does not support {wants}.*capability={wants}") as raised:
+            three.keys(demand("v/m", can=("chat", wants)))
+        assert (raised.value.code, raised.value.param) == ("unsupported_parameter", param)
+
+    @pytest.mark.parametrize(("wants", "modality"), [("chat", "text"), ("embed", "embedding")])
+    def test_a_model_of_another_modality(self, wants: str, modality: str) -> None:
+        world = World(model("v/m", DEAR, can=("image",), modality="image"))
+        with pytest.raises(InvalidRequest, match=f"modality image.*modality={modality}") as raised:
+            world.keys(demand("v/m", can=(wants,)))
+        assert (raised.value.code, raised.value.param) == ("wrong_modality", "model")
+
+    def test_a_key_may_not_use_it(self, three: World) -> None:
+        three.allowed = {"v/other"}
+        with pytest.raises(Forbidden) as raised:
+            three.keys(demand("v/m"))
+        assert raised.value.code == "model_not_allowed"
+
+    def test_one_that_is_switched_off_is_still_tried_when_it_is_named(self) -> None:
+        assert World(model("v/m", DEAR, deprecated="2020-01-01")).keys(demand("v/m")) == ["dear/v/m"]
 
 
-@pytest.mark.parametrize(
-    ("wants", "param"),
-    [
-        (("chat", "tools"), "tools"),
-        (("chat", "json_schema"), "response_format"),
-        (("chat", "vision"), "messages"),
-        (("chat", "audio"), "messages"),
-        (("chat", "files"), "messages"),
-    ],
-)
-def test_a_model_that_cannot(wants: tuple[str, ...], param: str) -> None:
-    with pytest.raises(InvalidRequest) as raised:
-        require(model(), wants)
-    assert (raised.value.code, raised.value.param) == ("unsupported_parameter", param)
-    assert f"capability={wants[1]}" in raised.value.message
+class TestSeveralModels:
+    def test_in_their_order_each_with_its_best_offer(self) -> None:
+        world = World(model("v/a", DEAR, CHEAP), model("v/b", MIDDLE, CHEAP), model("v/c", DEAR))
+        assert world.keys(demand("v/b", "v/a", "v/c")) == ["cheap/v/b", "cheap/v/a", "dear/v/c"]
+        assert world.keys(demand("v/b", "v/a")) == ["cheap/v/b", "middle/v/b", "cheap/v/a"]
+
+    def test_one_that_cannot_serve_is_passed_over(self) -> None:
+        world = World(model("v/a", DEAR), model("v/b", CHEAP, can=("chat", "tools")))
+        assert world.keys(demand("v/a", "v/b", can=("chat", "tools"))) == ["cheap/v/b"]
+        world.available = {"cheap"}
+        assert world.keys(demand("v/a", "v/b")) == ["cheap/v/b"]
+
+    def test_the_first_reason_is_told_if_none_can(self) -> None:
+        world = World(model("v/a", DEAR), model("v/b", CHEAP))
+        with pytest.raises(InvalidRequest, match="v/a does not support tools"):
+            world.keys(demand("v/a", "v/b", can=("chat", "tools")))
+
+    def test_one_that_does_not_exist_is_a_404(self) -> None:
+        with pytest.raises(ModelNotFound):
+            World(model("v/a", DEAR)).keys(demand("v/a", "v/typo"))
 
 
-def test_all_that_is_missing_is_named() -> None:
-    with pytest.raises(InvalidRequest, match="does not support json_schema, tools"):
-        require(model(), ("chat", "tools", "json_schema"))
+def market() -> World:
+    return World(
+        model("v/cheap", offer("p1", 1, 1), score=20),
+        model("v/best", offer("p2", 50, 50), score=60),
+        model("v/fast", offer("p3", 20, 20), score=40),
+        model("v/unscored", offer("p4", 30, 30)),
+    )
 
 
-def test_a_model_of_another_modality_does_not_chat() -> None:
-    with pytest.raises(InvalidRequest) as raised:
-        require(model(capabilities=("image",), modality="image"), ("chat", "tools"))
-    assert (raised.value.code, raised.value.param) == ("wrong_modality", "model")
-    assert "modality image" in raised.value.message
+class TestAuto:
+    def test_cost(self) -> None:
+        assert market().keys(demand(), "cost") == ["p1/v/cheap", "p3/v/fast", "p4/v/unscored"]
+
+    def test_quality_with_the_unscored_last(self) -> None:
+        assert market().keys(demand(), "quality") == ["p2/v/best", "p3/v/fast", "p1/v/cheap"]
+
+    def test_speed_is_latency_and_throughput_with_the_unmeasured_last(self) -> None:
+        world = market()
+        world.standings = {
+            "p1/v/cheap": Standing("healthy", 100, 10.0),  # 80 s for an answer
+            "p3/v/fast": Standing("healthy", 500, 200.0),  # 4.5 s
+            "p2/v/best": Standing("healthy", 900, 100.0),  # 8.9 s
+        }
+        assert world.keys(demand(), "speed") == ["p3/v/fast", "p2/v/best", "p1/v/cheap"]
+
+    def test_balanced(self) -> None:
+        """Ranks of cost, quality and speed: the middle in all beats the best in one."""
+        world = World(
+            model("v/poor", offer("p1", 1, 1), score=1),
+            model("v/good", offer("p2", 2, 2), score=59),
+            model("v/rich", offer("p3", 900, 900), score=60),
+            model("v/odd", offer("p4", 901, 901), score=2),
+        )
+        assert world.keys(demand())[0] == "p2/v/good"
+
+    def test_who_is_down_comes_last(self) -> None:
+        world = market()
+        world.standings = {"p1/v/cheap": Standing("down")}
+        assert world.keys(demand(), "cost") == ["p3/v/fast", "p4/v/unscored", "p2/v/best"]
+
+    def test_each_model_at_its_best_provider_once(self) -> None:
+        world = World(model("v/a", DEAR, CHEAP), model("v/b", MIDDLE))
+        assert world.keys(demand(), "cost") == ["cheap/v/a", "middle/v/b"]
+
+    @pytest.mark.parametrize(
+        "unfit",
+        [
+            model("v/sandbox", CHEAP, sandbox=True),
+            model("v/off", CHEAP, deprecated="2026-11-24"),
+            model("v/short", CHEAP, context=1700),
+            model("v/blind", CHEAP, can=("chat", "tools")),
+            model("v/image", CHEAP, can=("image",), modality="image"),
+            model("v/video", CHEAP, can=("chat", "vision"), modality="video"),
+        ],
+    )
+    def test_what_could_not_serve_is_not_chosen(self, unfit: Model) -> None:
+        world = World(unfit, model("v/fit", DEAR, can=("chat", "vision"), deprecated="2026-11-25"))
+        assert world.keys(demand(can=("chat", "vision"))) == ["dear/v/fit"]
+
+    def test_only_what_the_key_may_use_and_what_is_set_up(self) -> None:
+        world = market()
+        world.allowed = {"v/best", "v/fast"}
+        world.available = {"p1", "p2"}
+        assert world.keys(demand(), "cost") == ["p2/v/best"]
+
+    def test_nobody(self) -> None:
+        world = market()
+        world.available = set()
+        with pytest.raises(ProviderUnavailable, match="chat, tools") as raised:
+            world.keys(demand(can=("chat", "tools")))
+        assert raised.value.code == "provider_not_configured"
+
+
+def test_a_candidate_is_named_by_provider_and_model() -> None:
+    assert Candidate(model("v/m", DEAR), DEAR).key == "dear/v/m"
+
+
+def test_embeddings_are_compared_by_their_input_alone() -> None:
+    read_only = Offer(DEAR.provider, "m", Prices({"input_tokens": Pico(7)}), "test", "2026-01-01")
+    world = World(model("v/e", read_only, can=("embed",), modality="embedding"))
+    assert world.keys(Demand(("v/e",), frozenset({"embed"}), 100, 0)) == ["dear/v/e"]

@@ -45,7 +45,8 @@ def test_what_the_body_asks_for(
     fields: dict[str, Any], stream: bool, include_usage: bool, samples: int, max_tokens: int | None
 ) -> None:
     made = request(**fields)
-    assert (made.stream, made.include_usage, made.samples, made.max_tokens) == (
+    demand = made.demand
+    assert (made.stream, made.include_usage, demand.samples, demand.output_tokens) == (
         stream,
         include_usage,
         samples,
@@ -70,8 +71,8 @@ def test_no_tokenizer_counts_more_than_the_upper_bound(body: dict[str, Any]) -> 
     shown = [body["messages"], body.get("tools"), body.get("response_format")]
     finest = sum(len(text.encode()) for text in _texts(shown))  # a token a byte: no tokenizer is finer
     overhead = MESSAGE_OVERHEAD_TOKENS * len(body["messages"])
-    assert made.max_input_tokens >= finest + overhead + MEDIA_TOKENS * made.media_parts
-    assert made.max_input_tokens >= echo({**body, "max_tokens": 100}).prompt_tokens
+    assert made.demand.input_tokens >= finest + overhead + MEDIA_TOKENS * made.media_parts
+    assert made.demand.input_tokens >= echo({**body, "max_tokens": 100}).prompt_tokens
     assert made.input_bytes >= 0
 
 
@@ -88,9 +89,9 @@ def test_media_count_by_the_piece_and_not_by_their_bytes(body: dict[str, Any]) -
 def test_the_upper_bound_in_figures() -> None:
     made = request()
     assert made.input_bytes == len('{"messages":[{"role":"user","content":"hi"}]}')
-    assert made.max_input_tokens == made.input_bytes + MESSAGE_OVERHEAD_TOKENS + PROMPT_OVERHEAD_TOKENS
+    assert made.demand.input_tokens == made.input_bytes + MESSAGE_OVERHEAD_TOKENS + PROMPT_OVERHEAD_TOKENS
     longer = request(messages=[{"role": "user", "content": "hi \u20ac"}])
-    assert longer.max_input_tokens == made.max_input_tokens + 4  # a space, and three bytes of UTF-8
+    assert longer.demand.input_tokens == made.demand.input_tokens + 4  # a space, and three bytes of UTF-8
 
 
 def test_tools_and_formats_are_part_of_the_prompt() -> None:
@@ -106,7 +107,7 @@ def test_tools_and_formats_are_part_of_the_prompt() -> None:
 
 def test_nothing_but_the_models_context_bounds_a_file() -> None:
     content = [{"type": "file", "file": {"file_id": "file_1"}}]
-    assert request(messages=[{"role": "user", "content": content}]).max_input_tokens == UNBOUNDED_TOKENS
+    assert request(messages=[{"role": "user", "content": content}]).demand.input_tokens == UNBOUNDED_TOKENS
 
 
 def test_usage_in_openais_shape() -> None:
@@ -118,14 +119,25 @@ def test_usage_in_openais_shape() -> None:
             "output_tokens": 8,
             "reasoning_tokens": 16,
             "output_audio_tokens": 32,
+            "cache_write_tokens": 64,
+            "cache_write_1h_tokens": 128,
+            "cached_input_audio_tokens": 256,
+            "input_image_tokens": 512,
+            "output_image_tokens": 1024,
         }
     )
+    prompt, completion = 1 + 2 + 4 + 64 + 128 + 256 + 512, 8 + 16 + 32 + 1024
     assert usage_json(usage) == {
-        "prompt_tokens": 7,
-        "completion_tokens": 56,
-        "total_tokens": 63,
-        "prompt_tokens_details": {"cached_tokens": 2, "audio_tokens": 4},
-        "completion_tokens_details": {"reasoning_tokens": 16, "audio_tokens": 32},
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "prompt_tokens_details": {
+            "cached_tokens": 258,
+            "cache_write_tokens": 192,
+            "audio_tokens": 260,
+            "image_tokens": 512,
+        },
+        "completion_tokens_details": {"reasoning_tokens": 16, "audio_tokens": 32, "image_tokens": 1024},
     }
 
 
@@ -142,6 +154,7 @@ def test_usage_that_was_estimated_says_so() -> None:
         ({"choices": [{"message": {"content": "a"}}, {"message": {"content": "b"}}]}, "ab"),
         ({"choices": [{"delta": {"content": None, "reasoning_content": "r", "refusal": "n"}}]}, "rn"),
         ({"choices": [{"delta": {"reasoning": "r"}}]}, "r"),
+        ({"choices": [{"delta": {"reasoning": "r", "reasoning_content": "r"}}]}, "r"),
         ({"choices": [{"delta": {}}]}, ""),
         ({"choices": [{"message": {"tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]}}]}, "f{}"),
         ({"choices": [{"delta": {"tool_calls": [{"index": 0}, {"function": {"arguments": "1"}}]}}]}, "1"),

@@ -10,7 +10,7 @@ from hypothesis import given
 
 from aig.errors import InvalidRequest
 from aig.modalities import chat_body
-from aig.modalities.chat_body import image_hosts, parse
+from aig.modalities.chat_body import parse
 from tests.unit.modalities.strategies import PIXEL, bodies
 
 USER = {"role": "user", "content": "hi"}
@@ -66,6 +66,22 @@ def test_a_valid_body_passes_whole(sent: dict[str, Any]) -> None:
         body(tools=[TOOL], tool_choice={"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": []}}),
         body(functions=[{"name": "f"}], messages=[USER, {"role": "function", "name": "f", "content": "x"}]),
         body(models=None),
+        body(models=["a/b", "c/d"]),
+        body(model=None),
+        body(model="auto"),
+        {"messages": [USER]},
+        body(thinking={"type": "enabled", "budget_tokens": 2000}),
+        body(
+            messages=[
+                USER,
+                {
+                    "role": "assistant",
+                    "content": "a",
+                    "reasoning_content": "r",
+                    "reasoning_details": [{"type": "reasoning.text", "text": "r", "signature": "s", "index": 0}],
+                },
+            ]
+        ),
         body(response_format={"type": "text"}),
         body(response_format={"type": "json_object"}),
         body(response_format={"type": "json_schema", "json_schema": {"name": "n"}}),
@@ -83,9 +99,7 @@ def test_a_valid_body_passes_whole(sent: dict[str, Any]) -> None:
             ]
         ),
         # Younger than this code, and passed on.
-        body(
-            reasoning_effort="high", verbosity={"level": 3}, service_tier="default", store=False, thinking={"x": [1.5]}
-        ),
+        body(reasoning_effort="high", verbosity={"level": 3}, service_tier="flex", store=False, thoughts={"x": [1.5]}),
         said({"type": "text", "text": "t", "cache_control": {"type": "ephemeral"}}),
     ],
 )
@@ -95,15 +109,30 @@ def test_accepted_and_carried_unchanged(sent: dict[str, Any]) -> None:
 
 REFUSED: list[tuple[dict[str, Any], str | None, str]] = [
     ({}, "messages", "missing_required_parameter"),
-    ({"messages": [USER]}, "model", "missing_required_parameter"),
     ({"model": "m"}, "messages", "missing_required_parameter"),
     (body(model=""), "model", "invalid_value"),
     (body(model=1), "model", "invalid_value"),
-    (body(model=None), "model", "invalid_value"),
+    (body(models=[]), "models", "invalid_value"),
+    (body(models=["a/b"] * 9), "models", "invalid_value"),
+    (body(models=[""]), "models[0]", "invalid_value"),
+    (body(models=5), "models", "invalid_value"),
+    (body(reasoning_effort="extreme"), "reasoning_effort", "invalid_value"),
+    (body(thinking={"type": "enabled", "budget_tokens": 0}), "thinking.budget_tokens", "invalid_value"),
+    (body(thinking={"budget_tokens": 5}), "thinking.type", "missing_required_parameter"),
+    (
+        body(messages=[USER, {"role": "assistant", "reasoning_details": [{"type": "guess"}]}]),
+        "messages[1].reasoning_details[0].type",
+        "invalid_value",
+    ),
+    (
+        said({"type": "text", "text": "t", "cache_control": {"type": "ephemeral", "ttl": "2h"}}),
+        "messages[0].content[0].cache_control.ttl",
+        "invalid_value",
+    ),
     (body(model=[]), "model", "invalid_value"),
     *(
         (body(**{name: 5}), name, "unsupported_parameter")
-        for name in ("models", "n_predict", "max_new_tokens", "best_of", "web_search_options")
+        for name in ("n_predict", "max_new_tokens", "best_of", "web_search_options")
     ),
     (body(messages=[]), "messages", "invalid_value"),
     (body(messages=None), "messages", "invalid_value"),
@@ -221,7 +250,7 @@ REFUSED: list[tuple[dict[str, Any], str | None, str]] = [
     ),
     (body(provider={"order": ["../x"]}), "provider.order[0]", "invalid_value"),
     (body(provider={"only": "openai"}), "provider.only", "invalid_value"),
-    (body(service_tier="priority"), "service_tier", "invalid_value"),
+    (body(service_tier="batch"), "service_tier", "invalid_value"),
     (body(provider={"sort": "price"}), "provider.sort", "invalid_value"),
 ]
 
@@ -312,8 +341,8 @@ def test_the_hosts_that_have_to_be_looked_up() -> None:
             {"role": "user", "content": [image(data_url(base64.b64decode(PIXEL)))]},
         ]
     )
-    assert image_hosts(parse(sent)) == {"a.example", "b.example"}
-    assert image_hosts(parse(body())) == set()
+    assert parse(sent).image_hosts == {"a.example", "b.example"}
+    assert parse(body()).image_hosts == frozenset()
 
 
 def test_media_are_counted_over_all_messages() -> None:
@@ -351,4 +380,63 @@ def test_a_refusal_takes_no_more_memory_than_the_body_is_worth(message: dict[str
 def test_the_schema_for_the_documentation_names_every_parameter() -> None:
     schema = chat_body.body_schema()
     assert {"model", "messages", "stream", "tools", "response_format"} <= schema["properties"].keys()
-    assert sorted(schema["required"]) == ["messages", "model"]
+    assert schema["required"] == ["messages"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "models"),
+    [
+        ({"model": "a/b"}, ("a/b",)),
+        ({"model": "auto"}, ()),
+        ({"model": None}, ()),
+        ({}, ()),
+        ({"models": ["a/b", "c/d"]}, ("a/b", "c/d")),
+        ({"model": "x/y", "models": ["a/b", "x/y"]}, ("x/y", "a/b")),
+        ({"model": "auto", "models": ["a/b", "auto"]}, ("a/b",)),
+    ],
+)
+def test_which_models_are_to_be_tried(fields: dict[str, Any], models: tuple[str, ...]) -> None:
+    assert parse({"messages": [USER], **fields}).models == models
+
+
+MARK = {"type": "ephemeral"}
+
+
+@pytest.mark.parametrize(
+    ("sent", "marks"),
+    [
+        (body(), set()),
+        (said({"type": "text", "text": "t", "cache_control": MARK}), {"5m"}),
+        (said({"type": "text", "text": "t", "cache_control": {**MARK, "ttl": "1h"}}), {"1h"}),
+        (body(messages=[{**USER, "cache_control": MARK}]), {"5m"}),
+        (body(tools=[{**TOOL, "cache_control": {**MARK, "ttl": "5m"}}]), {"5m"}),
+        (body(cache_control=MARK), {"5m"}),
+        (body(cache_control="odd"), {"1h"}),  # whatever it means, the hold covers it
+    ],
+)
+def test_marks_for_the_cache_make_the_hold_reckon_with_writes(sent: dict[str, Any], marks: set[str]) -> None:
+    made = parse(sent)
+    assert made.cache_marks == marks
+    assert ("cache_write_tokens" in made.demand.input_units) == bool(marks)
+    assert ("cache_write_1h_tokens" in made.demand.input_units) == ("1h" in marks)
+
+
+@pytest.mark.parametrize(
+    ("sent", "side", "unit"),
+    [
+        (said({"type": "image_url", "image_url": {"url": "https://a.example/x.png"}}), "input", "input_image_tokens"),
+        (
+            said({"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}),
+            "input",
+            "cached_input_audio_tokens",
+        ),
+        (said({"type": "file", "file": {"file_data": "x"}}), "input", "input_audio_tokens"),
+        (body(modalities=["text", "audio"]), "output", "output_audio_tokens"),
+        (body(modalities=["image"]), "output", "output_image_tokens"),
+    ],
+)
+def test_media_make_the_hold_reckon_with_their_price(sent: dict[str, Any], side: str, unit: str) -> None:
+    units = {"input": parse(sent).demand.input_units, "output": parse(sent).demand.output_units}
+    plain = parse(body(modalities=["text"])).demand
+    assert unit in units[side]
+    assert unit not in plain.input_units | plain.output_units

@@ -1,10 +1,10 @@
 """Counts per unit, disjoint."""
 
-from aig.modalities.usage import INPUT_UNITS, OUTPUT_UNITS, UNITS, Usage
+from aig.modalities.usage import INPUT_UNITS, OUTPUT_UNITS, TOKEN_UNITS, Usage
 
 
-def test_every_unit_is_read_or_written_and_never_both() -> None:
-    assert {*INPUT_UNITS, *OUTPUT_UNITS} == UNITS
+def test_every_token_is_read_or_written_and_never_both() -> None:
+    assert {*INPUT_UNITS, *OUTPUT_UNITS} == TOKEN_UNITS
     assert not {*INPUT_UNITS} & {*OUTPUT_UNITS}
 
 

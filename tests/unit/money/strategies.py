@@ -2,8 +2,8 @@
 
 from hypothesis import strategies as st
 
-from aig.modalities.usage import UNITS, Unit, Usage
-from aig.money.pricing import Prices
+from aig.modalities.usage import TOKEN_UNITS, Unit, Usage
+from aig.money.pricing import Prices, Rates
 from aig.money.units import Pico
 
 MAX_PICO = 2_000 * 10**6  # the dearest price that the catalog takes
@@ -12,10 +12,16 @@ counts = st.integers(0, 10**9)
 pico = st.integers(0, MAX_PICO).map(Pico)
 
 
-def _prices(table: dict[Unit, Pico], extra: tuple[Pico, Pico]) -> Prices:
+def _rates(table: dict[Unit, Pico], extra: tuple[Pico, Pico]) -> Rates:
     return {"input_tokens": extra[0], "output_tokens": extra[1], **table}
 
 
-_units: st.SearchStrategy[Unit] = st.sampled_from(sorted(UNITS))
-prices: st.SearchStrategy[Prices] = st.builds(_prices, st.dictionaries(_units, pico), st.tuples(pico, pico))
-usages: st.SearchStrategy[Usage] = st.builds(Usage, st.dictionaries(_units, counts))
+_units: st.SearchStrategy[Unit] = st.sampled_from(sorted(TOKEN_UNITS))
+rates: st.SearchStrategy[Rates] = st.builds(_rates, st.dictionaries(_units, pico), st.tuples(pico, pico))
+_steps = st.lists(st.tuples(st.integers(1, 10**7), rates), max_size=2, unique_by=lambda step: step[0]).map(tuple)
+_lists: st.SearchStrategy[Prices] = st.builds(Prices, rates, _steps)
+prices: st.SearchStrategy[Prices] = st.builds(
+    Prices, rates, _steps, st.dictionaries(st.sampled_from(["flex", "priority"]), _lists, max_size=2)
+)
+tiers = st.sampled_from([None, "flex", "priority", "scale"])
+usages: st.SearchStrategy[Usage] = st.builds(Usage, st.dictionaries(_units, counts), service_tier=tiers)

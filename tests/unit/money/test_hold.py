@@ -1,5 +1,6 @@
 """What is set aside, and what becomes of it."""
 
+from dataclasses import replace
 from fractions import Fraction
 from math import ceil
 
@@ -8,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aig.modalities.usage import INPUT_UNITS, OUTPUT_UNITS, Unit, Usage
-from aig.money.hold import MIN_OUTPUT_TOKENS, Bounds, Hold, affordable, settle, worst_case
-from aig.money.pricing import Prices, charge, price_of
+from aig.money.hold import MIN_OUTPUT_TOKENS, Bid, Bounds, Hold, affordable, settle, worst_case
+from aig.money.pricing import Prices, Rates, charge, price_of
 from aig.money.units import Nano, Pico
-from tests.unit.money.strategies import prices
+from tests.unit.money.strategies import prices, tiers
 
-SANDBOX: Prices = {"input_tokens": Pico(1_000_000), "output_tokens": Pico(2_000_000)}
+SANDBOX = Prices({"input_tokens": Pico(1_000_000), "output_tokens": Pico(2_000_000)})
 
 bounds = st.builds(
     Bounds,
@@ -24,6 +25,10 @@ bounds = st.builds(
 candidates = st.lists(prices, min_size=1, max_size=3).map(tuple)
 
 
+def bids(limits: Bounds, tables: tuple[Prices, ...], tier: str | None = None) -> list[Bid]:
+    return [Bid(limits, table, tier) for table in tables]
+
+
 def hold(amount: int) -> Hold:
     return Hold("req_1", "acct_1", "key_1", Nano(amount), "sandbox/echo", {"sandbox": SANDBOX}, 0, 960)
 
@@ -31,23 +36,35 @@ def hold(amount: int) -> Hold:
 def cost(limits: Bounds, output_tokens: int, tables: tuple[Prices, ...]) -> int:
     """What the dearest candidate would charge if every token were of the dearest class of its side."""
 
-    def exact(table: Prices) -> int:
-        read = limits.input_tokens * max(price_of(unit, table) for unit in INPUT_UNITS)
-        written = output_tokens * limits.samples * max(price_of(unit, table) for unit in OUTPUT_UNITS)
+    def exact(rates: Rates) -> int:
+        read = limits.input_tokens * max(price_of(unit, rates) for unit in INPUT_UNITS)
+        written = output_tokens * limits.samples * max(price_of(unit, rates) for unit in OUTPUT_UNITS)
         return read + written
 
-    return ceil(Fraction(max(exact(table) for table in tables) * 105, 100 * 1000))
+    possible = [rates for table in tables for rates in table.possible_rates(limits.input_tokens, None)]
+    return ceil(Fraction(max(exact(rates) for rates in possible) * 105, 100 * 1000))
 
 
 def test_the_worst_case_in_figures() -> None:
-    quote = worst_case(Bounds(1000, 300, samples=2), (SANDBOX,))
+    quote = worst_case(bids(Bounds(1000, 300, samples=2), (SANDBOX,)))
     assert quote.amount == (1000 * 1_000 + 600 * 2_000) * 105 // 100
     assert quote.output_tokens == 300
 
 
 def test_a_dear_class_of_tokens_is_reckoned_with() -> None:
-    audio: Prices = {**SANDBOX, "output_audio_tokens": Pico(50_000_000), "cached_input_tokens": Pico(100_000)}
-    assert worst_case(Bounds(1000, 300), (SANDBOX, audio)).amount == (1000 * 1_000 + 300 * 50_000) * 105 // 100
+    dear: Rates = {"output_audio_tokens": Pico(50_000_000), "cached_input_tokens": Pico(100_000)}
+    audio = Prices({**SANDBOX.rates, **dear})
+    limits = Bounds(1000, 300)
+    assert worst_case(bids(limits, (SANDBOX, audio))).amount == (1000 * 1_000 + 300 * 50_000) * 105 // 100
+    text = Bounds(1000, 300, output_units=("output_tokens", "reasoning_tokens"))
+    assert worst_case(bids(text, (SANDBOX, audio))).amount == (1000 * 1_000 + 300 * 2_000) * 105 // 100
+
+
+def test_each_candidate_is_bounded_by_its_own_model() -> None:
+    short, long = Bid(Bounds(1000, 100), SANDBOX), Bid(Bounds(1000, 300), SANDBOX)
+    quote = worst_case([short, long])
+    assert quote == worst_case([long])
+    assert quote.output_tokens == 300
 
 
 @st.composite
@@ -62,19 +79,21 @@ def runs(draw: st.DrawFn, limits: Bounds) -> Usage:
     return Usage(units)
 
 
-@given(bounds, candidates, st.data())
+@given(bounds, candidates, tiers, st.booleans(), st.data())
 def test_no_run_within_the_bounds_costs_more_than_the_hold(
-    limits: Bounds, tables: tuple[Prices, ...], data: st.DataObject
+    limits: Bounds, tables: tuple[Prices, ...], tier: str | None, downgraded: bool, data: st.DataObject
 ) -> None:
-    quote = worst_case(limits, tables)
-    price = charge(data.draw(runs(limits)), data.draw(st.sampled_from(tables)))
+    """Whichever candidate serves, at the tier that was asked for or at the usual one."""
+    quote = worst_case(bids(limits, tables, tier))
+    usage = replace(data.draw(runs(limits)), service_tier=None if downgraded else tier)
+    price = charge(usage, data.draw(st.sampled_from(tables)))
     assert price <= quote.amount
     assert settle(hold(quote.amount), price).shortfall == 0
 
 
 @given(bounds, candidates)
 def test_the_hold_is_not_larger_than_the_dearest_run(limits: Bounds, tables: tuple[Prices, ...]) -> None:
-    assert worst_case(limits, tables).amount == cost(limits, limits.output_tokens, tables)
+    assert worst_case(bids(limits, tables)).amount == cost(limits, limits.output_tokens, tables)
 
 
 @given(bounds, candidates, st.integers(-(10**9), 10**15))
@@ -82,7 +101,7 @@ def test_the_affordable_quote_fits_and_is_the_largest_that_does(
     limits: Bounds, tables: tuple[Prices, ...], room: int
 ) -> None:
     least = min(MIN_OUTPUT_TOKENS, limits.output_tokens)
-    quote = affordable(limits, tables, room)
+    quote = affordable(bids(limits, tables), room)
     if quote is None:
         assert cost(limits, least, tables) > room
         return
@@ -95,7 +114,7 @@ def test_the_affordable_quote_fits_and_is_the_largest_that_does(
 
 @given(bounds, candidates, st.integers(0, 10**15), st.integers(0, 10**15))
 def test_more_room_never_affords_less(limits: Bounds, tables: tuple[Prices, ...], room: int, more: int) -> None:
-    poor, rich = affordable(limits, tables, room), affordable(limits, tables, room + more)
+    poor, rich = affordable(bids(limits, tables), room), affordable(bids(limits, tables), room + more)
     if poor is not None:
         assert rich is not None
         assert rich.output_tokens >= poor.output_tokens
@@ -103,8 +122,8 @@ def test_more_room_never_affords_less(limits: Bounds, tables: tuple[Prices, ...]
 
 @given(bounds, candidates)
 def test_room_for_the_worst_case_affords_all_of_it(limits: Bounds, tables: tuple[Prices, ...]) -> None:
-    quote = worst_case(limits, tables)
-    assert affordable(limits, tables, quote.amount) == quote
+    quote = worst_case(bids(limits, tables))
+    assert affordable(bids(limits, tables), quote.amount) == quote
 
 
 @pytest.mark.parametrize(
@@ -120,7 +139,7 @@ def test_room_for_the_worst_case_affords_all_of_it(limits: Bounds, tables: tuple
 )
 def test_at_least_256_tokens_or_all_that_were_asked_for(asked: int, room_for: int, tokens: int | None) -> None:
     limits = Bounds(50, asked)
-    quote = affordable(limits, (SANDBOX,), cost(limits, room_for, (SANDBOX,)))
+    quote = affordable(bids(limits, (SANDBOX,)), cost(limits, room_for, (SANDBOX,)))
     assert (quote.output_tokens if quote else None) == tokens
 
 

@@ -1,0 +1,190 @@
+"""Trying the candidates of a call until one answers: failover, retries within a budget, breakers, one deadline."""
+
+import asyncio
+import secrets
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
+
+from aig.call import ANSWER_S, OpenCall
+from aig.catalog.routing import Candidate
+from aig.errors import AIGError, InvalidRequest, ProviderUnavailable, RateLimited, UpstreamError, UpstreamTimeout
+from aig.modalities.upstream import Upstream
+from aig.ports import Adapter
+
+T = TypeVar("T")
+
+MAX_ATTEMPTS = 3
+BACK_OFF_S = 0.1  # doubled with every attempt; the wait is anything up to it
+LONGEST_WAIT_S = 20.0  # a client that waits longer for nothing is better told to come back
+REASONING_FIRST_BYTE_S = 60.0
+LONGEST_RETRY_AFTER_S = 3600
+
+Start = Callable[[Adapter, Upstream, int], Awaitable[T]]
+
+
+@dataclass(frozen=True, slots=True)
+class Attempted(Generic[T]):
+    """Who answered, at which attempt, with what."""
+
+    candidate: Candidate
+    attempts: int
+    answer: T
+
+
+async def attempt_each(call: OpenCall, start: Start[T]) -> Attempted[T]:
+    """The first answer of a candidate. `start` gets its adapter, upstream and output limit. Raises AIGError."""
+    gateway, failures = call.gateway, list[UpstreamError]()
+    gateway.retries.request(gateway.clock.monotonic())
+    plan = _Plan(call, await _admitted(call))
+    candidate: Candidate | None = plan.first()
+    while candidate is not None:
+        started = gateway.clock.monotonic()
+        try:
+            async with asyncio.timeout(plan.patience()):
+                adapter = gateway.adapters.get(candidate.offer.provider)
+                answer = await start(adapter, _upstream(call, candidate), call.max_output(candidate))
+        except (UpstreamError, TimeoutError) as raised:
+            error = raised if isinstance(raised, UpstreamError) else UpstreamError("timeout")
+            record_failure(call, candidate, error)
+            failures.append(error)
+            candidate = await plan.after(candidate, error)
+        else:
+            latency_ms = (gateway.clock.monotonic() - started) * 1000
+            gateway.traffic.record(candidate.offer.provider.name, candidate.model.slug, latency_ms, None)
+            return Attempted(candidate, len(failures) + 1, answer)
+    if not call.left(ANSWER_S):
+        failures.append(UpstreamError("timeout"))
+    raise _client_error(failures)
+
+
+async def _admitted(call: OpenCall) -> Sequence[Candidate]:
+    """The candidates that their breakers let through; the first of all if that is none.
+
+    One that may be probed is, if it comes before all others: behind one that is well its turn would not come.
+    """
+    traffic, admitted = call.gateway.traffic, list[Candidate]()
+    for candidate in call.candidates:
+        gate = traffic.gate(candidate.key)
+        if gate == "closed" or (gate == "probe" and not admitted and await traffic.claim_probe(candidate.key)):
+            admitted.append(candidate)
+    return admitted or call.candidates[:1]
+
+
+class _Plan:
+    """Whom to ask next: those not asked yet, at once; then those that failed, after a wait."""
+
+    def __init__(self, call: OpenCall, admitted: Sequence[Candidate]) -> None:
+        self._call = call
+        self._fresh = list(admitted)
+        self._again: dict[str, tuple[Candidate, float]] = {}  # with the time, by the clock, before which not
+        self._asked = Counter[str]()
+
+    def first(self) -> Candidate:
+        return self._take(self._fresh[0])
+
+    def _take(self, candidate: Candidate) -> Candidate:
+        if candidate in self._fresh:
+            self._fresh.remove(candidate)
+        self._asked[candidate.key] += 1
+        return candidate
+
+    def patience(self) -> float:
+        """Seconds for one attempt: those who come after must have their share of what is left."""
+        return self._call.left(ANSWER_S) / (1 + len(self._fresh))
+
+    async def after(self, failed: Candidate, error: UpstreamError) -> Candidate | None:
+        """The next to ask, once it is time; None if that would help nobody."""
+        if not error.retryable or self._asked.total() >= MAX_ATTEMPTS or not self._call.left(ANSWER_S):
+            return None  # in no time at all nobody could answer, and would be blamed for it
+        self._remember(failed, error)
+        clock, traffic, retries = self._call.gateway.clock, self._call.gateway.traffic, self._call.gateway.retries
+        if self._fresh:
+            following = self._fresh[0]
+            # The budget is against asking more and more of providers that fail; this one does not.
+            if traffic.well(following.key) or retries.take(clock.monotonic()):
+                return self._take(following)
+            return None
+        waiting = [(at, candidate) for candidate, at in self._again.values() if traffic.gate(candidate.key) == "closed"]
+        if not waiting:
+            return None
+        at, following = min(waiting, key=lambda pair: pair[0])
+        wait = at - clock.monotonic()
+        if wait > min(LONGEST_WAIT_S, self._call.left(ANSWER_S)) or not retries.take(clock.monotonic()):
+            return None
+        await asyncio.sleep(max(0.0, wait))
+        return self._take(following)
+
+    def _remember(self, failed: Candidate, error: UpstreamError) -> None:
+        """What refused our key, or was silent for as long as it may be, is not asked again."""
+        if error.kind in ("auth", "timeout"):
+            self._again.pop(failed.key, None)
+            return
+        jitter = secrets.randbelow(1000) / 1000 * BACK_OFF_S * 2 ** self._asked.total()
+        wait = max(jitter, error.retry_after or 0.0)
+        self._again[failed.key] = (failed, self._call.gateway.clock.monotonic() + wait)
+
+
+def _upstream(call: OpenCall, candidate: Candidate) -> Upstream:
+    model, offer, provider = candidate.model, candidate.offer, candidate.offer.provider
+    found, timeouts = call.reaches[provider.name], provider.timeouts
+    if "reasoning" in model.capabilities:
+        timeouts = replace(timeouts, first_byte=max(timeouts.first_byte, REASONING_FIRST_BYTE_S))
+    return Upstream(
+        provider=provider.name,
+        model_id=offer.model_id,
+        base_url=found.base_url,
+        api_key=found.api_key,
+        timeouts=timeouts,
+        session=f"{call.caller.key_id}/{call.options.session}",
+        max_tokens_field=provider.max_tokens_field,
+        quirks=provider.quirks | offer.quirks,
+        max_batch=offer.max_batch,
+        max_batch_tokens=offer.max_batch_tokens,
+        dimensions=model.dimensions[0] if model.dimensions else None,
+        first_time=call.gateway.once.first_time,
+    )
+
+
+def record_failure(call: OpenCall, candidate: Candidate, error: UpstreamError) -> None:
+    """A request that the provider refuses says nothing of the provider's health; all else does."""
+    call.gateway.telemetry.request(
+        outcome="attempt_failed",
+        trace_id=call.options.trace_id,
+        request_id=call.hold.request_id,
+        model=candidate.model.slug,
+        provider=candidate.offer.provider.name,
+        error=error.kind,
+        status=error.status,
+        code=error.code,
+    )
+    if error.kind == "rejected":
+        return
+    call.gateway.traffic.record(candidate.offer.provider.name, candidate.model.slug, None, error.kind)
+    if error.kind == "auth":
+        call.gateway.telemetry.alarm("ProviderKeyRefused", provider=candidate.offer.provider.name, status=error.status)
+
+
+def _client_error(failures: Sequence[UpstreamError]) -> AIGError:
+    """One error of ours for all that went wrong upstream, in our words only."""
+    last = failures[-1]
+    if last.kind == "rejected":
+        named = f" It names the field {last.param}." if last.param else ""
+        return InvalidRequest(
+            f"The provider refused the request (code {last.code or 'unknown'}).{named} Change the request.",
+            code=last.code,
+            param=last.param,
+        )
+    if all(failure.kind == "rate_limited" for failure in failures):
+        wait = min((failure.retry_after for failure in failures if failure.retry_after is not None), default=1.0)
+        return RateLimited(
+            "Every provider of this model is rate limiting. Wait for the time in Retry-After, or use another model.",
+            code="upstream_rate_limited",
+            retry_after=min(max(1, -int(-wait // 1)), LONGEST_RETRY_AFTER_S),
+        )
+    if last.kind == "timeout":
+        return UpstreamTimeout("The provider did not answer in time. Send the request again with a smaller max_tokens.")
+    return ProviderUnavailable(
+        "No provider of this model could answer. Send the request again; GET /v1/health/providers says how they are."
+    )

@@ -1,0 +1,31 @@
+"""What a request asks of whoever serves it: all that routing and the hold need to know, whatever the modality."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aig.modalities.usage import Unit
+
+TEXT_IN: frozenset[Unit] = frozenset({"input_tokens", "cached_input_tokens"})
+TEXT_OUT: frozenset[Unit] = frozenset({"output_tokens", "reasoning_tokens"})
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """`models` are slugs to try in order, none meaning any; token counts are upper bounds, None is unbounded.
+
+    `input_units` and `output_units` are the classes that its tokens may turn out to be of.
+    """
+
+    models: tuple[str, ...]
+    capabilities: frozenset[str]
+    input_tokens: int
+    output_tokens: int | None
+    samples: int = 1
+    longest_input_tokens: int = 0  # of one input, where a request has many and the model's context holds one
+    inputs: int = 1
+    input_units: frozenset[Unit] = TEXT_IN
+    output_units: frozenset[Unit] = TEXT_OUT
+    preferences: Mapping[str, Any] = field(default_factory=dict)
+    service_tier: str | None = None
+    image_hosts: frozenset[str] = frozenset()

@@ -1,0 +1,45 @@
+"""From pydantic's complaints about a body to the one error that a client is told."""
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from aig.errors import InvalidRequest
+
+
+def _path(location: tuple[Any, ...], body: Any, *, missing: bool) -> list[Any]:
+    """A pydantic location without the union tags in it, which a client has never heard of."""
+    path: list[Any] = []
+    node, tagged = body, None
+    for position, part in enumerate(location):
+        last = position == len(location) - 1
+        if _is_tag(node, part) and not last and tagged is not node:
+            tagged = node  # once: the field of the same name may follow
+        elif (isinstance(node, dict) and part in node) or (isinstance(node, list) and isinstance(part, int)):
+            path.append(part)
+            node = node[part]
+        elif missing and isinstance(node, dict) and last:
+            path.append(part)
+    return path
+
+
+def _is_tag(node: Any, part: Any) -> bool:
+    """Whether it says of what type the node is, though there is a field of that name: {"type": "text", "text": "t"}."""
+    return isinstance(node, dict) and node.get("type") == part and not isinstance(node.get(part), dict | list)
+
+
+def invalid_field(error: ValidationError, body: dict[str, Any]) -> InvalidRequest:
+    """The one complaint of pydantic's that helps a client most, with the field's path."""
+    problems = error.errors(include_url=False, include_input=False, include_context=False)
+    # Of a union's complaints the deepest, and of those the last, is about what the client most likely meant.
+    path, problem = max(
+        ((_path(p["loc"], body, missing=p["type"] == "missing"), p) for p in reversed(problems)),
+        key=lambda pair: len(pair[0]),
+    )
+    param = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+    missing = problem["type"] in ("missing", "union_tag_not_found")
+    return InvalidRequest(
+        f"{param or 'body'}: {problem['msg']}. Correct this field and send the request again.",
+        code="missing_required_parameter" if missing else "invalid_value",
+        param=param or None,
+    )
