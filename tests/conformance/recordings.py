@@ -53,35 +53,43 @@ def matching(*patterns: str) -> list[str]:
 
 
 @cache
-def load(file: str) -> tuple[Exchange, ...]:
-    """The chat exchanges in a file, in any of the three forms that the projects keep them in."""
+def load(file: str, path_part: str = "/chat/completions", *, done: bool = True) -> tuple[Exchange, ...]:
+    """The exchanges in a file, in any of the three forms that the projects keep them in.
+
+    Of a cassette those whose path holds `path_part`. `done`: streams of this wire end with `[DONE]`.
+    """
     path = FOLDER / file
     if file.endswith(".yaml"):
-        return _cassette(file, yaml.load(path.read_text(), yaml.CSafeLoader))
+        return _cassette(file, yaml.load(path.read_text(), yaml.CSafeLoader), path_part)
     if file.endswith(".chunks.txt"):  # events without their framing
         events = [f"data: {line}\n\n" for line in path.read_text().splitlines() if line]
-        return (Exchange(file, 200, "".join([*events, "data: [DONE]\n\n"]).encode(), streamed=True),)
+        return (
+            Exchange(file, 200, "".join([*events, "data: [DONE]\n\n"] if done else events).encode(), streamed=True),
+        )
     if file.endswith(".sse"):
         return (Exchange(file, 200, path.read_bytes() + b"\n\n", streamed=True),)
     # Bodies alone: the status is the one that the provider documents for the error.
     error = json.loads(path.read_text()).get("error")
-    status = 200 if error is None else 429 if error["type"] == "insufficient_quota" else 400
+    status = 200 if error is None else error.get("code") if isinstance(error.get("code"), int) else 400
+    if error is not None and error.get("type") == "insufficient_quota":
+        status = 429
     return (Exchange(file, status, path.read_bytes(), streamed=False),)
 
 
-def _cassette(file: str, cassette: dict[str, Any]) -> tuple[Exchange, ...]:
+def _cassette(file: str, cassette: dict[str, Any], path_part: str) -> tuple[Exchange, ...]:
     exchanges = []
     for number, interaction in enumerate(cassette["interactions"]):
         request, response = interaction.get("request", {}), interaction.get("response", {})
-        if "/chat/completions" not in request.get("uri", ""):
+        if path_part not in request.get("uri", ""):
             continue
         sent = request.get("parsed_body") or json.loads(request["body"])
+        uri = request["uri"]
         exchanges.append(
             Exchange(
                 f"{file}#{number}",
                 response["status"]["code"],
                 _body(response),
-                streamed=bool(sent.get("stream")),
+                streamed=bool(sent.get("stream")) or ":stream" in uri or uri.endswith("/converse-stream"),
                 request=sent,
             )
         )

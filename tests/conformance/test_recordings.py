@@ -1,5 +1,6 @@
 """OpenAI's chat wire against what providers really answered: nothing is lost, nothing is counted twice."""
 
+import copy
 import random
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
@@ -14,6 +15,7 @@ from aig.modalities.upstream import Timeouts, Upstream
 from aig.modalities.usage import Usage
 from aig_providers.openai_compatible import OpenAICompatibleChat
 from aig_providers.wire import Client
+from tests.conformance import test_bedrock, test_embeddings, test_wires
 from tests.conformance.loopback import Answer, Loopback, loopback
 from tests.conformance.recordings import ABSENT, FOLDER, Exchange, all_files, load, matching
 
@@ -51,24 +53,14 @@ USED = {
     "vercel-ai/xai/xai-tool-call.json": "vendor: xAI",
 }
 NOT_USED = {
-    "llm-anthropic/*": "another wire: Anthropic's",
-    "llm-gemini/*": "another wire: Google's",
     "llm/test_openai_responses/*": "another wire: OpenAI's Responses",
-    "pydantic-ai/test_anthropic/*": "another wire: Anthropic's",
-    "pydantic-ai/test_bedrock/*": "another wire: Amazon Bedrock's",
-    "pydantic-ai/test_cohere/*": "another wire: Cohere's",
-    "pydantic-ai/test_embeddings/*": "another modality: embeddings",
-    "pydantic-ai/test_google/*": "another wire: Google's",
-    "pydantic-ai/test_tool_choice_matrix/*-anthropic*": "another wire: Anthropic's",
     "pydantic-ai/test_tool_choice_matrix/*-openai_responses*": "another wire: OpenAI's Responses",
     "pydantic-ai/test_xai/*": "another wire: xAI's gRPC",
-    "vercel-ai/amazon-bedrock/*": "another wire: Amazon Bedrock's",
-    "vercel-ai/anthropic/*": "another wire: Anthropic's",
-    "vercel-ai/cohere/*": "another wire: Cohere's",
+    "vercel-ai/amazon-bedrock/amazon-bedrock-reranking*": "another modality: rerank",
+    "vercel-ai/cohere/cohere-reranking*": "another modality: rerank",
     "vercel-ai/deepgram/*": "another modality: transcription",
     "vercel-ai/elevenlabs/*": "another modality: transcription",
     "vercel-ai/fal/*": "another modality: transcription",
-    "vercel-ai/google/*": "another wire: Google's",
     "vercel-ai/mistral/*-transcription.json": "another modality: transcription",
     "vercel-ai/openai/openai-code-*": "another wire: OpenAI's Responses",
     "vercel-ai/openai/openai-completion-*": "another wire: OpenAI's old completions",
@@ -78,10 +70,12 @@ NOT_USED = {
     "vercel-ai/openai/openai-phase*": "another wire: OpenAI's Responses",
     "vercel-ai/openai/openai-realtime-*": "another wire: OpenAI's Realtime",
     "vercel-ai/togetherai/*": "another modality: rerank",
-    "vercel-ai/voyage/*": "another modality: embeddings",
     "vercel-ai/xai/xai-file-*": "another wire: xAI's Responses",
     "vercel-ai/xai/xai-image-*": "another wire: xAI's Responses",
     "vercel-ai/xai/xai-x-*": "another wire: xAI's Responses",
+    **test_wires.NOT_USED,
+    **test_bedrock.NOT_USED,
+    **test_embeddings.NOT_USED,
 }
 # Answers with a status of 200 that are none.
 BROKEN = {
@@ -148,19 +142,41 @@ def same_count(usage: Usage | None, raw: Any) -> None:
     assert ours["prompt_tokens"] == raw["prompt_tokens"]
     assert ours["total_tokens"] == raw["total_tokens"]
     for table, name in (("prompt_tokens_details", "cached_tokens"), ("completion_tokens_details", "reasoning_tokens")):
-        assert ours[table][name] == ((raw.get(table) or {}).get(name) or 0)
+        told = (raw.get(table) or {}).get(name) or 0
+        assert ours[table][name] == (told or _cached_elsewhere(raw) if name == "cached_tokens" else told)
     assert not usage.estimated
 
 
-def without_usage(body: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in body.items() if name != "usage"}
+def _cached_elsewhere(raw: dict[str, Any]) -> int:
+    names = ("cached_tokens", "prompt_cache_hit_tokens", "num_cached_tokens")
+    return next((raw[name] for name in names if raw.get(name)), 0)
+
+
+def expected(body: dict[str, Any]) -> dict[str, Any]:
+    """What the provider said, without its usage, in the one shape that clients see."""
+    body = copy.deepcopy({name: value for name, value in body.items() if name != "usage"})
+    for choice in body["choices"]:
+        choice.pop("usage", None)
+        said = choice.get("message") or choice.get("delta")
+        if isinstance(said.get("content"), list):
+            texts = [part["text"] for part in said["content"] if part["type"] == "text"]
+            thoughts = [t["text"] for part in said["content"] if part["type"] == "thinking" for t in part["thinking"]]
+            said["content"] = "".join(texts)
+            said |= {"reasoning_content": "".join(thoughts)} if thoughts else {}
+        if isinstance(said.get("reasoning"), str) and not said.get("reasoning_content"):
+            said["reasoning_content"] = said["reasoning"]
+        for at, call in enumerate(said.get("tool_calls") or ()):
+            if call["function"].get("name") and not call.get("id"):
+                call["id"] = f"call_{call.get('index') or at}"
+    return body
 
 
 def test_every_recording_is_accounted_for() -> None:
-    used, not_used = set(matching(*USED)), set(matching(*NOT_USED))
+    everywhere = {**USED, **test_wires.USED, **test_bedrock.USED, **test_embeddings.USED}
+    used, not_used = set(matching(*everywhere)), set(matching(*NOT_USED))
     assert not used & not_used
     assert used | not_used == set(all_files())
-    for pattern in (*USED, *NOT_USED):
+    for pattern in (*everywhere, *NOT_USED):
         assert matching(pattern), f"{pattern} matches nothing"
     assert (len(WHOLE) >= 35, len(STREAMS) >= 14) == (True, True)
 
@@ -170,7 +186,7 @@ async def test_a_whole_answer(exchange: Exchange, chat: OpenAICompatibleChat, pr
     cut = len(exchange.body) // 2
     provider.answer = Answer([exchange.body[:cut], exchange.body[cut:]])
     result = await chat.complete(upstream(provider), request(), 100)
-    assert result.body == without_usage(exchange.json)
+    assert result.body == expected(exchange.json)
     assert all(choice["finish_reason"] for choice in result.body["choices"])
     same_count(result.usage, exchange.json.get("usage"))
 
@@ -204,7 +220,7 @@ async def test_a_stream(exchange: Exchange, cutting: str, chat: OpenAICompatible
     if exchange.name in UNSAID:
         bodies.pop()
         assert reasons == [UNSAID[exchange.name]]
-    assert bodies == [without_usage(event) for event in exchange.events if event["choices"]]
+    assert bodies == [expected(event) for event in exchange.events if event["choices"]]
     assert len(reasons) == 1
     usages = [event["usage"] for event in exchange.events if event.get("usage")]
     seen = [chunk.usage for chunk in chunks if chunk.usage is not None]

@@ -1,83 +1,140 @@
 """Every vendor, and every self-hosted server, that speaks OpenAI's chat wire. Catalog rows are its parameters."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import AsyncGenerator, Collection, Mapping
+from contextlib import aclosing
 from typing import Any
 
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
 from aig.errors import UpstreamError
 from aig.modalities.chat import ChatChunk, ChatRequest, ChatResult
 from aig.modalities.chat_body import STEERING
-from aig.modalities.upstream import Timeouts, Upstream
+from aig.modalities.embed import EmbedRequest, EmbedResult, Text
+from aig.modalities.upstream import Upstream
 from aig.modalities.usage import Usage
 from aig_providers import wire
-from aig_providers.wire import HttpRequest, Reply
+from aig_providers.batches import embed_in_batches
+from aig_providers.shapes import arguments_json, parse_embeddings, text_of
+from aig_providers.wire import HttpRequest, Post, count, parse_object
 
-_MOST_TOKENS = 10**9
-
-Post = Callable[[HttpRequest, Timeouts], AbstractAsyncContextManager[Reply]]
+# Extensions of a message, by the quirk of those who take them; others refuse fields that they do not know.
+_MESSAGE_EXTENSIONS = {
+    "cache_control": "keeps_cache_control",
+    "reasoning_content": "keeps_reasoning_content",
+    "reasoning_details": "keeps_reasoning_details",
+    "images": "keeps_reasoning_details",
+}
+_TIERS_WITH_PRICES = frozenset({"flex", "priority"})
+_FINISH = {"model_length": "length", "end_turn": "stop", "max_tokens": "length"}
 
 
 def build_request(upstream: Upstream, request: ChatRequest, max_output_tokens: int) -> HttpRequest:
     """The client's body under the provider's model id, with the limit that was paid for; usage always asked for."""
+    quirks = upstream.quirks
     body = {name: value for name, value in request.body.items() if name not in STEERING}
     body["model"] = upstream.model_id
+    body["messages"] = [_message(message, quirks) for message in body["messages"]]
+    if body.get("tools"):
+        body["tools"] = [_tool(tool, quirks) for tool in body["tools"]]
     body[upstream.max_tokens_field] = max_output_tokens
     if request.stream:
         body["stream"] = True
-        body["stream_options"] = {**(request.body.get("stream_options") or {}), "include_usage": True}
+        if "no_stream_options" not in quirks:
+            body["stream_options"] = {**(request.body.get("stream_options") or {}), "include_usage": True}
+    return post_json(upstream, "chat/completions", body)
+
+
+def post_json(upstream: Upstream, path: str, body: Mapping[str, Any]) -> HttpRequest:
     headers = {"Content-Type": "application/json"}
     if upstream.api_key:
         headers["Authorization"] = f"Bearer {upstream.api_key}"
-    return HttpRequest(f"{upstream.base_url.rstrip('/')}/chat/completions", headers, to_json(body))
+    return HttpRequest(f"{upstream.base_url.rstrip('/')}/{path}", headers, to_json(body))
 
 
-def _count(table: Any, name: str) -> int:
-    """A token count; 0 if there is none. Raises ValueError for what cannot be one."""
-    value = table.get(name) if isinstance(table, Mapping) else None
-    if value is None:
-        return 0
-    if type(value) is not int or not 0 <= value <= _MOST_TOKENS:
-        raise ValueError(name)
-    return value
+def _without(table: Mapping[str, Any], names: Collection[str]) -> Mapping[str, Any]:
+    """The table itself where there is nothing to take out."""
+    if not any(name in table for name in names):
+        return table
+    return {name: value for name, value in table.items() if name not in names}
 
 
-def parse_usage(raw: Any) -> Usage | None:
+def _message(message: Mapping[str, Any], quirks: Collection[str]) -> Mapping[str, Any]:
+    refused = [name for name, quirk in _MESSAGE_EXTENSIONS.items() if quirk not in quirks]
+    message = _without(message, refused)
+    content = message.get("content")
+    if isinstance(content, list) and "cache_control" in refused:
+        message = {**message, "content": [_without(part, ("cache_control",)) for part in content]}
+    if message.get("tool_calls"):
+        message = {
+            **message,
+            "tool_calls": [_without(call, ("extra_content", "index")) for call in message["tool_calls"]],
+        }
+    return message
+
+
+def _tool(tool: Mapping[str, Any], quirks: Collection[str]) -> Mapping[str, Any]:
+    if "keeps_cache_control" not in quirks:
+        tool = _without(tool, ("cache_control",))
+    if "no_strict_tools" in quirks and "function" in tool:
+        tool = {**tool, "function": _without(tool["function"], ("strict",))}
+    return tool
+
+
+def _cached(raw: Mapping[str, Any], details: Any) -> int:
+    """Tokens read from a cache, under the names that vendors have for them."""
+    return (
+        count(details, "cached_tokens")
+        or count(raw, "cached_tokens")
+        or count(raw, "prompt_cache_hit_tokens")
+        or count(raw, "num_cached_tokens")
+    )
+
+
+def parse_usage(raw: Any, service_tier: Any = None) -> Usage | None:
     """OpenAI's totals, which include their details, as disjoint classes. None if absent, half or not credible."""
     if not isinstance(raw, Mapping) or raw.get("prompt_tokens") is None or raw.get("completion_tokens") is None:
         return None
+    read, said = raw.get("prompt_tokens_details"), raw.get("completion_tokens_details")
     try:
-        prompt, completion = _count(raw, "prompt_tokens"), _count(raw, "completion_tokens")
-        cached = min(_count(raw.get("prompt_tokens_details"), "cached_tokens"), prompt)
-        audio_in = min(_count(raw.get("prompt_tokens_details"), "audio_tokens"), prompt - cached)
-        reasoning = _count(raw.get("completion_tokens_details"), "reasoning_tokens")
-        if reasoning and _count(raw, "total_tokens") == prompt + completion + reasoning:
+        prompt, completion = count(raw, "prompt_tokens"), count(raw, "completion_tokens")
+        cached = min(_cached(raw, read), prompt)
+        written = min(count(read, "cache_write_tokens"), prompt - cached)
+        audio_in = min(count(read, "audio_tokens"), prompt - cached - written)
+        image_in = min(count(read, "image_tokens"), prompt - cached - written - audio_in)
+        reasoning = count(said, "reasoning_tokens")
+        if reasoning and count(raw, "total_tokens") == prompt + completion + reasoning:
             completion += reasoning  # xAI counts reasoning beside the completion; only its total tells
         reasoning = min(reasoning, completion)
-        audio_out = min(_count(raw.get("completion_tokens_details"), "audio_tokens"), completion - reasoning)
+        audio_out = min(count(said, "audio_tokens"), completion - reasoning)
+        image_out = min(count(said, "image_tokens"), completion - reasoning - audio_out)
     except ValueError:
         return None
     return Usage(
         {
-            "input_tokens": prompt - cached - audio_in,
+            "input_tokens": prompt - cached - written - audio_in - image_in,
             "cached_input_tokens": cached,
+            "cache_write_tokens": written,
             "input_audio_tokens": audio_in,
-            "output_tokens": completion - reasoning - audio_out,
+            "input_image_tokens": image_in,
+            "output_tokens": completion - reasoning - audio_out - image_out,
             "reasoning_tokens": reasoning,
             "output_audio_tokens": audio_out,
-        }
+            "output_image_tokens": image_out,
+        },
+        service_tier=service_tier if isinstance(service_tier, str) and service_tier in _TIERS_WITH_PRICES else None,
     )
 
 
-def _object(payload: bytes) -> dict[str, Any]:
-    try:
-        body = from_json(payload, allow_inf_nan=False)
-    except ValueError:
-        raise UpstreamError("malformed") from None
-    if not isinstance(body, dict):
-        raise UpstreamError("malformed")
-    return body
+def _take_usage(body: dict[str, Any]) -> Usage | None:
+    """The usage, from where vendors put it, taken out of the body."""
+    raw = body.pop("usage", None)
+    vendor = body.get("x_groq")
+    if raw is None and isinstance(vendor, Mapping):
+        raw = vendor.get("usage")
+    if raw is None and isinstance(body.get("choices"), list):
+        nested = [choice.pop("usage", None) for choice in body["choices"] if isinstance(choice, dict)]
+        raw = next((usage for usage in nested if usage is not None), None)
+    return parse_usage(raw, body.get("service_tier"))
 
 
 def _choices(body: dict[str, Any], said: str) -> list[dict[str, Any]]:
@@ -93,23 +150,56 @@ def _choices(body: dict[str, Any], said: str) -> list[dict[str, Any]]:
             raise UpstreamError("unavailable")
         if not isinstance(choice.get("index") or 0, int):
             raise UpstreamError("malformed")
+        if isinstance(choice.get("finish_reason"), str) and choice["finish_reason"] in _FINISH:
+            choice["finish_reason"] = _FINISH[choice["finish_reason"]]
+        _one_shape(choice[said])
     return choices
+
+
+def _one_shape(said: dict[str, Any]) -> None:
+    """Reasoning under one name, and text as a string, whatever the vendor's form."""
+    content = said.get("content")
+    if isinstance(content, list):
+        parts = [part for part in content if isinstance(part, Mapping)]
+        said["content"] = "".join(text_of([part]) for part in parts if isinstance(part.get("text"), str))
+        thoughts = [thought for part in parts if isinstance(thought := part.get("thinking"), list)]
+        if thoughts:
+            said["reasoning_content"] = "".join(text_of(_texts(thought)) for thought in thoughts)
+    if isinstance(said.get("reasoning"), str) and not said.get("reasoning_content"):
+        said["reasoning_content"] = said["reasoning"]
+    calls = said.get("tool_calls")
+    for at, call in enumerate(calls if isinstance(calls, list) else ()):
+        function = call.get("function") if isinstance(call, dict) else None
+        if not isinstance(function, dict):
+            continue
+        if isinstance(function.get("arguments"), Mapping):
+            function["arguments"] = arguments_json(function["arguments"])
+        if function.get("name") and not call.get("id"):
+            call["id"] = f"call_{call.get('index') or at}"
+
+
+def _texts(parts: list[Any]) -> list[Mapping[str, Any]]:
+    return [part for part in parts if isinstance(part, Mapping) and isinstance(part.get("text"), str)]
 
 
 def parse_response(payload: bytes) -> ChatResult:
     """The body of a 200. Raises UpstreamError if it is not a completion with a message."""
-    body = _object(payload)
+    body = parse_object(payload)
+    usage = _take_usage(body)
     if not _choices(body, "message"):
         raise UpstreamError("malformed")
-    usage = parse_usage(body.pop("usage", None))
     return ChatResult(body, usage)
 
 
 def parse_event(payload: bytes) -> ChatChunk:
     """One `data` payload. Raises UpstreamError for an error that the provider sends in the stream."""
-    body = _object(payload)
-    usage = parse_usage(body.pop("usage", None))
+    body = parse_object(payload)
+    usage = _take_usage(body)
     return ChatChunk(body if _choices(body, "delta") else None, usage)
+
+
+def _is_done(payload: bytes) -> bool:
+    return payload == b"[DONE]"
 
 
 class _Progress:
@@ -149,35 +239,19 @@ class OpenAICompatibleChat:
         self._post = post
 
     async def complete(self, upstream: Upstream, request: ChatRequest, max_output_tokens: int) -> ChatResult:
-        async def exchange() -> bytes:
-            async with self._post(build_request(upstream, request, max_output_tokens), upstream.timeouts) as reply:
-                payload = await wire.read_all(reply)
-                if reply.status != 200:
-                    raise wire.status_error(reply.status, reply.headers, payload, upstream.api_key)
-                return payload
-
-        return parse_response(await wire.within(upstream.timeouts.total, exchange()))
+        http = build_request(upstream, request, max_output_tokens)
+        return parse_response(await wire.exchange(self._post, http, upstream))
 
     async def stream(
         self, upstream: Upstream, request: ChatRequest, max_output_tokens: int
     ) -> AsyncGenerator[ChatChunk, None]:
-        progress, timeouts, counted, done = _Progress(), upstream.timeouts, False, False
-        async with AsyncExitStack() as stack:
-
-            async def head() -> Reply:
-                post = self._post(build_request(upstream, request, max_output_tokens), timeouts)
-                reply = await stack.enter_async_context(post)
-                if reply.status != 200:
-                    body = await wire.read_all(reply)
-                    raise wire.status_error(reply.status, reply.headers, body, upstream.api_key)
-                return reply
-
-            reply = await wire.within(timeouts.first_byte, head())
-            async for payload in wire.sse_payloads(reply, timeouts):
-                if payload == b"[DONE]":
+        http = build_request(upstream, request, max_output_tokens)
+        progress, counted, done = _Progress(), False, False
+        async with aclosing(wire.events(self._post, http, upstream, is_last=_is_done)) as payloads:
+            async for payload in payloads:
+                if _is_done(payload):
                     done = True
-                    await wire.finish(reply)
-                    break
+                    continue
                 chunk = parse_event(payload)
                 counted = counted or chunk.usage is not None
                 if chunk.body is not None:
@@ -187,8 +261,34 @@ class OpenAICompatibleChat:
             yield ChatChunk(missing)
 
 
+class OpenAICompatibleEmbed:
+    def __init__(self, post: Post) -> None:
+        self._post = post
+
+    async def embed(self, upstream: Upstream, request: EmbedRequest) -> EmbedResult:
+        async def send(batch: tuple[Text, ...]) -> EmbedResult:
+            http = post_json(upstream, "embeddings", embed_body(upstream, request, batch))
+            return parse_embeddings(await wire.exchange(self._post, http, upstream), request.encoding)
+
+        return await embed_in_batches(upstream, request, send)
+
+
+def embed_body(upstream: Upstream, request: EmbedRequest, batch: tuple[Text, ...]) -> dict[str, Any]:
+    body: dict[str, Any] = {"model": upstream.model_id, "input": list(batch)}
+    if "no_encoding_format" not in upstream.quirks:
+        body["encoding_format"] = request.encoding
+    if request.dimensions:
+        body["dimensions"] = request.dimensions
+    if request.user:
+        body["user"] = request.user
+    if request.input_type and "prefix_input_type" in upstream.quirks:
+        body["input_type"] = request.input_type
+    return body
+
+
 class OpenAICompatible:
     chat = OpenAICompatibleChat(wire.CLIENT.post)
+    embed = OpenAICompatibleEmbed(wire.CLIENT.post)
 
 
 ADAPTER = OpenAICompatible()

@@ -12,7 +12,10 @@ from typing import Any
 
 from aig.errors import UpstreamError
 from aig.modalities.chat import ChatChunk, ChatRequest, ChatResult
+from aig.modalities.embed import EmbedRequest, EmbedResult, encoded
 from aig.modalities.upstream import Timeouts, Upstream
+from aig.modalities.usage import Usage
+from aig_providers import sandbox_vectors
 from aig_providers.openai_compatible import OpenAICompatibleChat
 from aig_providers.sandbox_echo import Completion, echo
 from aig_providers.wire import HttpRequest, Reply
@@ -163,8 +166,17 @@ class SandboxChat:
         return self._over(upstream).stream(upstream, request, max_output_tokens)
 
 
+class SandboxEmbed:
+    async def embed(self, upstream: Upstream, request: EmbedRequest) -> EmbedResult:
+        dimensions = request.dimensions or upstream.dimensions or sandbox_vectors.DIMENSIONS
+        vectors = [sandbox_vectors.vector(text, dimensions) for text in request.inputs]
+        usage = Usage({"input_tokens": sum(sandbox_vectors.tokens(text) for text in request.inputs)})
+        return EmbedResult([encoded(vector, request.encoding) for vector in vectors], usage)
+
+
 class Sandbox:
     chat = SandboxChat()
+    embed = SandboxEmbed()
 
 
 ADAPTER = Sandbox()

@@ -5,8 +5,8 @@ aiohttp, because the HTTP client is what a call costs most: docs/decisions/0001 
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -15,7 +15,7 @@ from pydantic_core import from_json
 
 from aig.clock import Clock, SystemClock
 from aig.errors import UpstreamError, UpstreamKind
-from aig.modalities.upstream import Timeouts
+from aig.modalities.upstream import Timeouts, Upstream
 
 T = TypeVar("T")
 
@@ -144,19 +144,63 @@ _STATUS_KINDS: Mapping[int, UpstreamKind] = {
     402: "auth",
     403: "auth",
     408: "unavailable",
+    424: "unavailable",
     425: "unavailable",
     429: "rate_limited",
 }
 _OUT_OF_CREDIT = frozenset({"insufficient_quota", "credit_balance_exhausted", "billing_hard_limit_reached"})
-_CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
+# Slugs that a client may be told. Any other word of a provider stays here: it could name an account of ours.
+_CODES = _OUT_OF_CREDIT | frozenset(
+    {
+        "content_filter",
+        "content_policy_violation",
+        "context_length_exceeded",
+        "data_inspection_failed",
+        "failed_generation",
+        "image_too_large",
+        "invalid_base64",
+        "invalid_image",
+        "invalid_image_format",
+        "invalid_image_url",
+        "invalid_json",
+        "invalid_prompt",
+        "invalid_request_error",
+        "invalid_type",
+        "invalid_value",
+        "json_validate_failed",
+        "missing_required_parameter",
+        "model_not_found",
+        "not_found_error",
+        "request_too_large",
+        "string_above_max_length",
+        "tool_use_failed",
+        "unknown_parameter",
+        "unsupported_country_region_territory",
+        "unsupported_parameter",
+        "unsupported_value",
+    }
+)
 _PARAM = re.compile(r"[A-Za-z][A-Za-z0-9_.\[\]]{0,63}")
 
 
-def _slug(value: Any, form: re.Pattern[str], secret: str | None) -> str | None:
-    """The text if it has the form of a slug and does not quote our key back at us."""
-    if not isinstance(value, str) or not form.fullmatch(value):
-        return None
-    return None if secret and secret.lower() in value.lower() else value
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """What an error's body says by its structure: the kind if it is another than the status's, and slugs."""
+
+    kind: UpstreamKind | None = None
+    code: Any = None
+    param: Any = None
+    retry_after: float | None = None
+
+
+ReadDetail = Callable[[Any], Detail]
+
+
+def common_detail(body: Any) -> Detail:
+    """The error body that most vendors share. Raises what indexing raises for another."""
+    error = body["error"]
+    code = error.get("code")
+    return Detail("auth" if code in _OUT_OF_CREDIT else None, code, error.get("param"))
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -169,21 +213,33 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return None
 
 
-def status_error(status: int, headers: Mapping[str, str], body: bytes, secret: str | None = None) -> UpstreamError:
-    """What a status other than 200 means, with the slugs of an OpenAI-shaped error body; its prose is dropped.
+def status_error(
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    secret: str | None = None,
+    read_detail: ReadDetail = common_detail,
+) -> UpstreamError:
+    """What a status other than 200 means, with what the body's structure adds; its prose is dropped.
 
-    `secret` is the key that was sent: a slug that holds it is dropped too.
+    `secret` is the key that was sent: a field name that holds it is dropped.
     """
     try:
-        detail = from_json(body)["error"]
-        code, param = _slug(detail.get("code"), _CODE, secret), _slug(detail.get("param"), _PARAM, secret)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        code = param = None
-    kind = _STATUS_KINDS.get(status) or ("rejected" if 400 <= status < 500 else "unavailable")
-    if code in _OUT_OF_CREDIT:
-        kind = "auth"
-    wait = retry_after(headers) if kind in ("rate_limited", "unavailable") else None
-    return UpstreamError(kind, status=status, code=code, param=param, retry_after=wait)
+        detail = read_detail(from_json(body))
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+        detail = Detail()
+    kind = detail.kind or _STATUS_KINDS.get(status) or ("rejected" if 400 <= status < 500 else "unavailable")
+    param = detail.param if isinstance(detail.param, str) and _PARAM.fullmatch(detail.param) else None
+    if param and secret and secret.lower() in param.lower():
+        param = None
+    wait = retry_after(headers)
+    return UpstreamError(
+        kind,
+        status=status,
+        code=detail.code if isinstance(detail.code, str) and detail.code in _CODES else None,
+        param=param,
+        retry_after=(detail.retry_after if wait is None else wait) if kind in ("rate_limited", "unavailable") else None,
+    )
 
 
 class SseReader:
@@ -196,6 +252,7 @@ class SseReader:
         self._rest_bytes = 0
         self._data: list[bytes] = []
         self._data_bytes = 0
+        self._begun = False
 
     def feed(self, piece: bytes) -> list[bytes]:
         """The payloads that `piece` completes. Raises UpstreamError for a line without end."""
@@ -207,6 +264,8 @@ class SseReader:
         if self._rest_bytes > MAX_LINE_BYTES:
             raise UpstreamError("malformed")
         payloads: list[bytes] = []
+        if lines and not self._begun:
+            lines[0], self._begun = lines[0].removeprefix(b"\xef\xbb\xbf"), True
         for line in lines:
             if line.startswith(b"data:"):
                 self._data.append(line[5:].removeprefix(b" "))
@@ -229,6 +288,78 @@ class SseReader:
     def end(self) -> list[bytes]:
         """The payload that a stream without a last blank line leaves."""
         return self.feed(b"\n\n")
+
+
+Post = Callable[[HttpRequest, Timeouts], AbstractAsyncContextManager[Reply]]
+
+
+async def exchange(
+    post: Post, request: HttpRequest, upstream: Upstream, read_detail: ReadDetail = common_detail
+) -> bytes:
+    """The body of a 200. Raises UpstreamError."""
+
+    async def answer() -> bytes:
+        async with post(request, upstream.timeouts) as reply:
+            payload = await read_all(reply)
+            if reply.status != 200:
+                raise status_error(reply.status, reply.headers, payload, upstream.api_key, read_detail)
+            return payload
+
+    return await within(upstream.timeouts.total, answer())
+
+
+async def events(
+    post: Post,
+    request: HttpRequest,
+    upstream: Upstream,
+    *,
+    is_last: Callable[[bytes], bool],
+    read_detail: ReadDetail = common_detail,
+) -> AsyncGenerator[bytes, None]:
+    """The `data` payloads of a stream, each as soon as it is complete, up to the last or the end. Raises UpstreamError.
+
+    Whoever leaves early closes the generator, and with it the connection.
+    """
+    timeouts = upstream.timeouts
+    async with AsyncExitStack() as stack:
+
+        async def head() -> Reply:
+            reply = await stack.enter_async_context(post(request, timeouts))
+            if reply.status != 200:
+                body = await read_all(reply)
+                raise status_error(reply.status, reply.headers, body, upstream.api_key, read_detail)
+            return reply
+
+        reply = await within(timeouts.first_byte, head())
+        async for payload in sse_payloads(reply, timeouts):
+            yield payload
+            if is_last(payload):
+                await finish(reply)
+                return
+
+
+def parse_object(payload: bytes) -> dict[str, Any]:
+    """A JSON object. Raises UpstreamError for anything else."""
+    try:
+        body = from_json(payload, allow_inf_nan=False)
+    except ValueError:
+        raise UpstreamError("malformed") from None
+    if not isinstance(body, dict):
+        raise UpstreamError("malformed")
+    return body
+
+
+_MOST_UNITS = 10**9
+
+
+def count(table: Any, name: str) -> int:
+    """A count in a table of usage; 0 if there is none. Raises ValueError for what cannot be one."""
+    value = table.get(name) if isinstance(table, Mapping) else None
+    if value is None:
+        return 0
+    if type(value) is not int or not 0 <= value <= _MOST_UNITS:
+        raise ValueError(name)
+    return value
 
 
 async def sse_payloads(reply: Reply, timeouts: Timeouts) -> AsyncIterator[bytes]:

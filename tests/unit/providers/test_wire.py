@@ -311,7 +311,13 @@ def test_slugs_are_kept_and_words_are_not(body: bytes, code: str | None, param: 
 def test_a_slug_that_quotes_our_key_is_dropped(quoted: str) -> None:
     error = status_error(401, {}, error_body(code=quoted, param=quoted.upper()), "SkProvider42")
     assert (error.code, error.param) == (None, None)
-    assert status_error(401, {}, error_body(code=quoted), None).code == quoted
+    assert status_error(401, {}, error_body(param=quoted), None).param == quoted
+
+
+@pytest.mark.parametrize("code", ["org_4fzq8k", "acme_internal", "sk_live"])
+def test_a_code_that_is_not_known_is_dropped(code: str) -> None:
+    assert status_error(400, {}, error_body(code=code)).code is None
+    assert status_error(400, {}, error_body(code="unsupported_parameter")).code == "unsupported_parameter"
 
 
 async def test_payloads_wait_for_nobody() -> None:

@@ -1,0 +1,56 @@
+"""Voyage's embeddings: nearly OpenAI's wire, with names and counts of its own."""
+
+from typing import Any
+
+from pydantic_core import to_json
+
+from aig.modalities.embed import EmbedRequest, EmbedResult, Text
+from aig.modalities.upstream import Upstream
+from aig_providers import wire
+from aig_providers.batches import embed_in_batches
+from aig_providers.shapes import parse_embeddings, unsupported
+from aig_providers.wire import Detail, HttpRequest, Post
+
+# It knows these two; for other purposes none is the right one.
+_INPUT_TYPES = {"query": "query", "document": "document"}
+
+
+def read_detail(body: Any) -> Detail:
+    """`{"detail": prose}`: nothing in it that the status does not say."""
+    return Detail(code="invalid_request_error" if "detail" in body else None)
+
+
+def build_request(upstream: Upstream, request: EmbedRequest, batch: tuple[Text, ...]) -> HttpRequest:
+    """Raises UpstreamError of kind rejected for token ids. A text that is too long is refused, never cut."""
+    if not all(isinstance(text, str) for text in batch):
+        raise unsupported("input")
+    body: dict[str, Any] = {"model": upstream.model_id, "input": list(batch), "truncation": False}
+    if request.encoding == "base64":
+        body["encoding_format"] = "base64"
+    if request.dimensions:
+        body["output_dimension"] = request.dimensions
+    if request.input_type in _INPUT_TYPES:
+        body["input_type"] = _INPUT_TYPES[request.input_type]
+    headers = {"Content-Type": "application/json"}
+    if upstream.api_key:
+        headers["Authorization"] = f"Bearer {upstream.api_key}"
+    return HttpRequest(f"{upstream.base_url.rstrip('/')}/embeddings", headers, to_json(body))
+
+
+class VoyageEmbed:
+    def __init__(self, post: Post) -> None:
+        self._post = post
+
+    async def embed(self, upstream: Upstream, request: EmbedRequest) -> EmbedResult:
+        async def send(batch: tuple[Text, ...]) -> EmbedResult:
+            http = build_request(upstream, request, batch)
+            return parse_embeddings(await wire.exchange(self._post, http, upstream, read_detail), request.encoding)
+
+        return await embed_in_batches(upstream, request, send)
+
+
+class Voyage:
+    embed = VoyageEmbed(wire.CLIENT.post)
+
+
+ADAPTER = Voyage()

@@ -1,0 +1,253 @@
+"""What a provider's own answers say, read from its wire without our adapters: what these are compared with."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aig.modalities.chat import ChatChunk, usage_json
+from aig.modalities.usage import Usage
+
+
+@dataclass
+class Said:
+    """An answer, whole or put together from a stream. `calls` are names and arguments."""
+
+    text: str = ""
+    thoughts: str = ""
+    signatures: list[str] = field(default_factory=list)
+    calls: list[tuple[str, Any]] = field(default_factory=list)
+    finish: str | None = None
+    prompt: int | None = None
+    cached: int = 0
+    completion: int | None = None
+    reasoning: int = 0
+
+    def count(self, usage: Usage | None) -> None:
+        if usage is None:
+            return
+        ours = usage_json(usage)
+        self.prompt, self.completion = ours["prompt_tokens"], ours["completion_tokens"]
+        self.cached = ours["prompt_tokens_details"]["cached_tokens"]
+        self.reasoning = ours["completion_tokens_details"]["reasoning_tokens"]
+
+
+def of_message(body: Mapping[str, Any], usage: Usage | None) -> Said:
+    """Our own completion."""
+    (choice,) = body["choices"]
+    message = choice["message"]
+    said = Said(message.get("content") or "", message.get("reasoning_content") or "", finish=choice["finish_reason"])
+    for detail in message.get("reasoning_details") or ():
+        if signature := detail.get("signature") or detail.get("data"):
+            said.signatures.append(signature)
+    for call in message.get("tool_calls") or ():
+        extra = (call.get("extra_content") or {}).values()
+        said.signatures += [entry["thought_signature"] for entry in extra]
+        said.calls.append((call["function"]["name"], json.loads(call["function"]["arguments"])))
+        assert call["id"]
+        assert call["type"] == "function"
+    said.count(usage)
+    return said
+
+
+def assembled(chunks: Iterable[ChatChunk]) -> tuple[dict[str, Any], Usage | None]:
+    """A stream of ours, put together as clients do: texts joined, lists merged by their index."""
+    message: dict[str, Any] = {}
+    finish, usage = None, None
+    for chunk in chunks:
+        usage = chunk.usage.at_least(usage) if chunk.usage is not None else usage
+        for choice in chunk.body["choices"] if chunk.body is not None else ():
+            _merge(message, choice["delta"])
+            finish = choice["finish_reason"] or finish
+    return {"choices": [{"index": 0, "message": message, "finish_reason": finish}]}, usage
+
+
+def _merge(into: dict[str, Any], delta: Mapping[str, Any]) -> None:
+    for name, value in delta.items():
+        there = into.get(name)
+        if isinstance(value, list):
+            entries = into.setdefault(name, [])
+            for entry in value:
+                same = next((known for known in entries if known.get("index") == entry.get("index")), None)
+                if same is None:
+                    entries.append({**entry})
+                else:
+                    _merge(same, {key: value for key, value in entry.items() if key != "index"})
+        elif isinstance(value, dict) and isinstance(there, dict):
+            _merge(there, value)
+        elif isinstance(value, str) and isinstance(there, str) and name not in ("type", "role", "id"):
+            into[name] = there + value
+        else:
+            into[name] = value
+
+
+def anthropic_message(body: Mapping[str, Any]) -> Said:
+    said, usage = Said(), body["usage"]
+    for block in body["content"]:
+        match block["type"]:
+            case "text":
+                said.text += block["text"]
+            case "thinking":
+                said.thoughts += block["thinking"]
+                said.signatures.append(block["signature"])
+            case "redacted_thinking":
+                said.signatures.append(block["data"])
+            case "tool_use":
+                said.calls.append((block["name"], block["input"]))
+    said.finish = {"end_turn": "stop", "stop_sequence": "stop", "tool_use": "tool_calls", "max_tokens": "length"}.get(
+        body["stop_reason"], "content_filter"
+    )
+    read, written = usage.get("cache_read_input_tokens") or 0, usage.get("cache_creation_input_tokens") or 0
+    said.prompt, said.cached = usage["input_tokens"] + read + written, read
+    said.completion = usage["output_tokens"]
+    said.reasoning = (usage.get("output_tokens_details") or {}).get("thinking_tokens") or 0
+    return said
+
+
+def anthropic_stream(events: Iterable[Mapping[str, Any]]) -> Said:
+    """The blocks put together as the API's own description says."""
+    message: dict[str, Any] = {"content": [], "usage": {}, "stop_reason": None}
+    blocks: dict[int, dict[str, Any]] = {}
+    for event in events:
+        match event["type"]:
+            case "message_start":
+                message["usage"] |= event["message"]["usage"]
+            case "content_block_start":
+                blocks[event["index"]] = {"signature": "", **event["content_block"], "json": ""}
+            case "content_block_delta":
+                delta, block = event["delta"], blocks[event["index"]]
+                for name, source in (("text", "text"), ("thinking", "thinking"), ("signature", "signature")):
+                    block[name] = block.get(name, "") + delta.get(source, "")
+                block["json"] += delta.get("partial_json", "")
+            case "message_delta":
+                message["stop_reason"] = event["delta"]["stop_reason"]
+                message["usage"] |= {name: n for name, n in (event.get("usage") or {}).items() if n is not None}
+    for block in blocks.values():
+        if block["type"] == "tool_use":
+            block["input"] = json.loads(block["json"] or "{}")
+        message["content"].append(block)
+    return anthropic_message(message)
+
+
+def google_answer(responses: Iterable[Mapping[str, Any]]) -> Said:
+    """One response, or all of a stream."""
+    said = Said(finish="stop")
+    arguments: dict[str, Any] | None = None
+    for response in responses:
+        for candidate in response.get("candidates") or ():
+            for part in (candidate.get("content") or {}).get("parts") or ():
+                if signature := part.get("thoughtSignature"):
+                    said.signatures.append(signature)
+                if part.get("thought"):
+                    said.thoughts += part.get("text") or ""
+                else:
+                    said.text += part.get("text") or ""
+                if (call := part.get("functionCall")) is not None:
+                    if "name" in call:
+                        arguments = {**(call.get("args") or {})}
+                        said.calls.append((call["name"], arguments))
+                    for piece in call.get("partialArgs") or ():
+                        assert arguments is not None
+                        name = piece["jsonPath"].removeprefix("$.")
+                        arguments[name] = arguments.get(name, "") + piece["stringValue"]
+            if reason := candidate.get("finishReason"):
+                said.finish = {"STOP": "stop", "MAX_TOKENS": "length"}.get(reason, "content_filter")
+        counts = response.get("usageMetadata") or {}
+        if "promptTokenCount" in counts:
+            said.prompt = counts["promptTokenCount"] + counts.get("toolUsePromptTokenCount", 0)
+            said.cached = counts.get("cachedContentTokenCount", 0)
+            said.reasoning = counts.get("thoughtsTokenCount", 0)
+            said.completion = counts.get("candidatesTokenCount", 0) + said.reasoning
+    if said.calls and said.finish == "stop":
+        said.finish = "tool_calls"
+    return said
+
+
+_COHERE = {"COMPLETE": "stop", "MAX_TOKENS": "length", "TOOL_CALL": "tool_calls", "STOP_SEQUENCE": "stop"}
+
+
+def cohere_message(body: Mapping[str, Any]) -> Said:
+    message, billed = body["message"], body["usage"]["billed_units"]
+    said = Said(message.get("tool_plan") or "", finish=_COHERE[body["finish_reason"]])
+    for part in message.get("content") or ():
+        said.text += part.get("text", "")
+        said.thoughts += part.get("thinking", "")
+    for call in message.get("tool_calls") or ():
+        said.calls.append((call["function"]["name"], json.loads(call["function"]["arguments"] or "{}") or {}))
+    said.prompt, said.completion = billed["input_tokens"], billed["output_tokens"]
+    return said
+
+
+def cohere_stream(events: Iterable[Mapping[str, Any]]) -> Said:
+    message: dict[str, Any] = {"content": [{"text": "", "thinking": ""}], "tool_plan": "", "tool_calls": []}
+    end: Mapping[str, Any] = {}
+    for event in events:
+        said = (event.get("delta") or {}).get("message") or {}
+        match event["type"]:
+            case "content-delta":
+                for name in ("text", "thinking"):
+                    message["content"][0][name] += said["content"].get(name) or ""
+            case "tool-plan-delta":
+                message["tool_plan"] += said["tool_plan"]
+            case "tool-call-start":
+                message["tool_calls"].append(json.loads(json.dumps(said["tool_calls"])))
+            case "tool-call-delta":
+                message["tool_calls"][-1]["function"]["arguments"] += said["tool_calls"]["function"]["arguments"]
+            case "message-end":
+                end = event["delta"]
+    return cohere_message({"message": message, **end})
+
+
+_BEDROCK = {"end_turn": "stop", "stop_sequence": "stop", "tool_use": "tool_calls", "max_tokens": "length"}
+
+
+def bedrock_message(body: Mapping[str, Any]) -> Said:
+    said, usage = Said(finish=_BEDROCK[body["stopReason"]]), body["usage"]
+    for block in body["output"]["message"]["content"]:
+        said.text += block.get("text", "")
+        if use := block.get("toolUse"):
+            said.calls.append((use["name"], use["input"]))
+        if reasoning := block.get("reasoningContent"):
+            said.thoughts += reasoning["reasoningText"]["text"]
+            if signature := reasoning["reasoningText"].get("signature"):
+                said.signatures.append(signature)
+    if usage:
+        said.cached = usage.get("cacheReadInputTokens") or 0
+        said.prompt = usage["inputTokens"] + said.cached + (usage.get("cacheWriteInputTokens") or 0)
+        said.completion = usage["outputTokens"]
+    return said
+
+
+def _bedrock_delta(block: dict[str, Any], delta: Mapping[str, Any]) -> None:
+    if "text" in delta:
+        block["text"] = block.get("text", "") + delta["text"]
+    if "toolUse" in delta:
+        block["toolUse"]["input"] += delta["toolUse"]["input"]
+    if "reasoningContent" in delta:
+        text = block.setdefault("reasoningContent", {"reasoningText": {"text": ""}})["reasoningText"]
+        text["text"] += delta["reasoningContent"].get("text", "")
+        if "signature" in delta["reasoningContent"]:
+            text["signature"] = text.get("signature", "") + delta["reasoningContent"]["signature"]
+
+
+def bedrock_stream(events: Iterable[Mapping[str, Any]]) -> Said:
+    blocks: dict[int, dict[str, Any]] = {}
+    body: dict[str, Any] = {"usage": {}}
+    for event in events:
+        for name, value in event.items():
+            if name == "contentBlockStart" and "toolUse" in value["start"]:
+                blocks[value["contentBlockIndex"]] = {"toolUse": {**value["start"]["toolUse"], "input": ""}}
+            elif name == "contentBlockDelta":
+                _bedrock_delta(blocks.setdefault(value["contentBlockIndex"], {}), value["delta"])
+            elif name == "messageStop":
+                body["stopReason"] = value["stopReason"]
+            elif name == "metadata":
+                body["usage"] = value["usage"]
+    for block in blocks.values():
+        if "toolUse" in block:
+            block["toolUse"]["input"] = json.loads(block["toolUse"]["input"] or "{}")
+    return bedrock_message({**body, "output": {"message": {"content": [*blocks.values()]}}})
+
+
+Whole = Callable[[Mapping[str, Any]], Said]
+Streamed = Callable[[Iterable[Mapping[str, Any]]], Said]
