@@ -1,4 +1,4 @@
-"""The operator's commands: `python -m ops [--stack NAME] account|key|wallet|provider-key …`.
+"""The operator's commands: `python -m ops [--stack NAME] account|key|wallet|provider-key|prices …`.
 
 With --stack (or AIG_STACK) they act on a deployed stack, without it on what AIG_CORE_TABLE, AIG_SECRET_ARN and
 AIG_DYNAMODB_ENDPOINT of the environment say.
@@ -19,7 +19,7 @@ from aig.keys import SCOPES
 from aig.money.units import parse_usd, usd
 from aig.ports import StoreBusy
 from aig.wiring import Container
-from ops import accounts, secret
+from ops import accounts, prices, secret
 from ops.stack import environment, open_container
 
 
@@ -56,8 +56,14 @@ def _parser() -> argparse.ArgumentParser:
 
     provider = groups.add_parser("provider-key", help="provider keys").add_subparsers(dest="action", required=True)
     put = provider.add_parser("set", help="asks for the value; an empty one removes the key")
-    put.add_argument("name", choices=sorted(p.key_name for p in builtin().providers.values() if p.key_name))
+    providers = builtin().providers.values()
+    names = {p.key_name for p in providers if p.key_name} | {p.base_url_variable for p in providers}
+    put.add_argument(
+        "name", choices=sorted(names), metavar="NAME", help="as in catalog/providers.toml, or a base URL's"
+    )
     provider.add_parser("list", help="the names of those that are set")
+    differences = groups.add_parser("prices", help="where our prices differ from a public data set")
+    differences.add_argument("--source", default=prices.DEFAULT, help=f"URL or file (default {prices.DEFAULT})")
     return parser
 
 
@@ -126,9 +132,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if args.group == "provider-key":
             _provider_key(args)
+        elif args.group == "prices":
+            print(prices.report(builtin(), args.source))
         else:
             asyncio.run(_run(args))
-    except (ValueError, AwsError, StoreBusy, BotoCoreError, ClientError) as error:
+    except (ValueError, OSError, AwsError, StoreBusy, BotoCoreError, ClientError) as error:
         print(f"ops: {error}", file=sys.stderr)
         return 1
     return 0

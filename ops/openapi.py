@@ -15,9 +15,10 @@ from aig.http.reference import ERROR_SCHEMA
 
 ROOT = Path(__file__).parent.parent
 TARGET = ROOT / "functions" / "models" / "openapi.json"
-FAMILIES = ("chat", "models", "accounts")
+FAMILIES = ("chat", "embeddings", "models", "accounts")
 TAGS = [
     {"name": "chat", "description": "Chat with any model of the catalog, by the OpenAI API."},
+    {"name": "embeddings", "description": "Vectors for texts, by the OpenAI API."},
     {"name": "models", "description": "What there is, at what price, and how well it is."},
     {"name": "accounts", "description": "The caller's own wallet and key."},
 ]

@@ -59,7 +59,7 @@ def test_a_good_catalog_compiles_to_what_is_read_back() -> None:
             {
                 "provider": "acme",
                 "id": "one-v1",
-                "prices": {"input_tokens": 50_000, "output_tokens": 1_000_000},
+                "prices": {"rates": {"input_tokens": 50_000, "output_tokens": 1_000_000}},
                 "source": "https://acme.example/pricing",
                 "date": "2026-01-02",
             }
@@ -136,18 +136,139 @@ def test_a_bad_model_row_is_named(path: tuple[Any, ...], value: Any) -> None:
         compile_catalog(PROVIDERS, [row])
 
 
-@pytest.mark.parametrize("field", ["modality", "context", "capabilities", "title", "released", "offer"])
+@pytest.mark.parametrize("field", ["modality", "context", "max_output", "capabilities", "title", "offer"])
 def test_a_missing_field_is_named(field: str) -> None:
     with pytest.raises(KeyError, match=f"model 'acme/one': {field} is missing"):
         compile_catalog(PROVIDERS, [changed(MODEL, (field,), ...)])
 
 
-@pytest.mark.parametrize(("text", "pico"), [("0.00", 0), ("0.001", 1_000), ("2000.00", 2_000_000_000)])
+@pytest.mark.parametrize(("text", "pico"), [("0.00", 0), ("0.034", 34_000), ("2.00", 2_000_000)])
 def test_the_bounds_of_a_price_are_inside(text: str, pico: int) -> None:
     row = changed(MODEL, ("offer", 0, "usd_per_million", "input_tokens"), text)
-    assert compile_catalog(PROVIDERS, [row])["models"][0]["offers"][0]["prices"]["input_tokens"] == pico
+    assert compile_catalog(PROVIDERS, [row])["models"][0]["offers"][0]["prices"]["rates"]["input_tokens"] == pico
 
 
 def test_a_model_listed_twice_is_refused() -> None:
     with pytest.raises(ValueError, match=r"twice: \['acme/one'\]"):
         compile_catalog(PROVIDERS, [MODEL, changed(MODEL, ("title",), "Another")])
+
+
+def with_offer(**fields: Any) -> dict[str, Any]:
+    return changed(MODEL, ("offer", 0), {**MODEL["offer"][0], **fields})
+
+
+LONG = [{"tokens": 200_000, "usd_per_million": {"input_tokens": "0.10", "output_tokens": "2.00"}}]
+
+
+def test_steps_and_tiers_are_price_lists_of_their_own() -> None:
+    row = with_offer(
+        above=LONG, tiers={"flex": {"usd_per_million": {"input_tokens": "0.025", "output_tokens": "0.50"}}}
+    )
+    (offer,) = parse(compile_catalog(PROVIDERS, [row])).model("acme/one").offers
+    assert offer.prices.above == ((200_000, {"input_tokens": 100_000, "output_tokens": 2_000_000}),)
+    assert offer.prices.tiers["flex"].rates == {"input_tokens": 25_000, "output_tokens": 500_000}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"above": [{"tokens": 0, "usd_per_million": {"input_tokens": "0.10", "output_tokens": "2.00"}}]},
+        {"above": [{"usd_per_million": {"input_tokens": "0.10", "output_tokens": "2.00"}}]},
+        {"above": [{**LONG[0], "more": 1}]},
+        {"above": [{"tokens": 5, "usd_per_million": {"input_tokens": "0.10"}}]},
+        {"tiers": {"flex": {"usd_per_million": {"input_tokens": "50.00", "output_tokens": "0.50"}}}},
+        {"quirks": ["left_handed"]},
+        {"max_batch": 0},
+        {"max_batch": "96"},
+        {"max_batch_tokens": True},
+        {"price": "1.00"},
+        {"usd_per_unit": {"input_tokens": "1.00"}},
+        {"usd_per_million": {"images": "1.00", "input_tokens": "0.05", "output_tokens": "1.00"}},
+        # A class out of proportion to what it is a class of.
+        {"usd_per_million": {"input_tokens": "0.05", "cached_input_tokens": "0.06", "output_tokens": "1.00"}},
+        {"usd_per_million": {"input_tokens": "0.05", "cache_write_tokens": "0.04", "output_tokens": "1.00"}},
+        {"usd_per_million": {"input_tokens": "0.05", "cache_write_1h_tokens": "0.16", "output_tokens": "1.00"}},
+        {"usd_per_million": {"input_tokens": "0.05", "input_audio_tokens": "5.01", "output_tokens": "1.00"}},
+    ],
+)
+def test_a_bad_offer_is_named(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="acme/one"):
+        compile_catalog(PROVIDERS, [with_offer(**fields)])
+
+
+@pytest.mark.parametrize("factor", [1000, 0.001])
+@pytest.mark.parametrize(("unit", "text"), [("input_tokens", "0.05"), ("output_tokens", "1.00")])
+def test_a_price_a_thousand_times_off_is_refused(unit: str, text: str, factor: float) -> None:
+    wrong = f"{float(text) * factor:.6f}"
+    with pytest.raises(ValueError, match="acme/one"):
+        compile_catalog(PROVIDERS, [changed(MODEL, ("offer", 0, "usd_per_million", unit), wrong)])
+
+
+EMBEDDING = {
+    **{name: MODEL[name] for name in ("title", "released")},
+    "slug": "acme/embed",
+    "modality": "embedding",
+    "capabilities": ["embed"],
+    "context": 8192,
+    "dimensions": [1024, 256],
+    "offer": [{**MODEL["offer"][0], "usd_per_million": {"input_tokens": "0.02"}, "max_batch": 96}],
+}
+IMAGE = {
+    **{name: MODEL[name] for name in ("title", "released")},
+    "slug": "acme/picture",
+    "modality": "image",
+    "capabilities": [],
+    "offer": [{"provider": "acme", "id": "p", "usd_per_unit": {"images": "0.04"}, "source": "s", "date": "2026-01-02"}],
+}
+
+
+def test_other_modalities_have_other_sizes_and_units() -> None:
+    catalog = parse(compile_catalog(PROVIDERS, [EMBEDDING, IMAGE]))
+    embed, picture = catalog.model("acme/embed"), catalog.model("acme/picture")
+    assert (embed.context, embed.max_output, embed.dimensions) == (8192, 0, (1024, 256))
+    assert embed.offers[0].max_batch == 96
+    assert picture.offers[0].prices.rates == {"images": 40_000_000_000}
+    assert (embed.served, picture.served) == (True, False)
+
+
+@pytest.mark.parametrize("text", ["20.00", "0.00002", "0.000020"])
+def test_an_embedding_price_a_thousand_times_off_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="acme/embed"):
+        compile_catalog(PROVIDERS, [changed(EMBEDDING, ("offer", 0, "usd_per_million", "input_tokens"), text)])
+
+
+def test_a_model_that_is_only_listed_may_be_without_a_price() -> None:
+    bare = changed(IMAGE, ("offer", 0, "usd_per_unit"), ...)
+    assert compile_catalog(PROVIDERS, [bare])["models"][0]["offers"][0]["prices"] == {"rates": {}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "what"),
+    [
+        ({"deprecated": dt.date(2025, 1, 1)}, "before it is released"),
+        ({"deprecated": "soon"}, "deprecated must be a date"),
+        ({"successor": "acme/none"}, "successor"),
+        ({"quality": {"score": 101, "source": "s", "date": "2026-01-01"}}, "quality"),
+        ({"quality": {"score": 50, "date": "2026-01-01"}}, "quality"),
+        ({"quality": {"score": True, "source": "s", "date": "2026-01-01"}}, "quality"),
+        ({"quality": {"score": 50, "source": "s"}}, "date"),
+        ({"speed": 5}, "unknown fields"),
+    ],
+)
+def test_what_is_told_of_a_model_is_checked(fields: dict[str, Any], what: str) -> None:
+    with pytest.raises(ValueError, match=what):
+        compile_catalog(PROVIDERS, [{**MODEL, **fields}])
+
+
+def test_what_is_told_of_a_model_is_carried() -> None:
+    row = {
+        **MODEL,
+        "deprecated": dt.date(2027, 1, 1),
+        "successor": "acme/one",
+        "knowledge": "2025-08",
+        "quality": {"score": 57, "source": "https://scores.example", "date": dt.date(2026, 4, 30)},
+    }
+    model = parse(compile_catalog(PROVIDERS, [row])).model("acme/one")
+    assert (model.deprecated, model.successor, model.knowledge) == ("2027-01-01", "acme/one", "2025-08")
+    assert model.quality is not None
+    assert (model.quality.score, model.quality.date) == (57.0, "2026-04-30")
