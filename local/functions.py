@@ -23,7 +23,7 @@ from local.template import ROOT, Function
 
 Handler = Callable[[Any, Any], Any]
 
-_ASGI_TARGET: Final = re.compile(r"\buvicorn\s+([A-Za-z_][\w.]*):([A-Za-z_]\w*)")
+_ASGI_TARGET: Final = re.compile(r"\bserve\.sh\S*\s+([A-Za-z_][\w.]*):([A-Za-z_]\w*)")
 _STOP: Final = None
 
 
@@ -139,12 +139,12 @@ def load_handler(function: Function) -> Handler:
 def load_asgi_app(function: Function, root: Path = ROOT) -> Any:
     """Imports the ASGI app that the function's start script gives to uvicorn behind Lambda Web Adapter.
 
-    Raises ValueError when the script does not start uvicorn.
+    Raises ValueError when the script names no app.
     """
     script = root / function.handler
     match = _ASGI_TARGET.search(script.read_text(encoding="utf-8"))
     if match is None:
-        raise ValueError(f"{function.handler} does not say which ASGI app uvicorn runs")
+        raise ValueError(f"{function.handler} does not say which ASGI app serve.sh runs")
     with environment(function.environment):
         return getattr(importlib.import_module(match[1]), match[2])
 

@@ -1,12 +1,3 @@
 #!/bin/sh
-# The handler of the chat function. Lambda Web Adapter's /opt/bootstrap execs this instead of the Python runtime, so
-# what the runtime would set up is set up here: the layers' path, boto3's path, unbuffered output.
-export PYTHONPATH="${LAMBDA_TASK_ROOT:-.}:/opt/python:${LAMBDA_RUNTIME_DIR:-/var/runtime}${PYTHONPATH:+:$PYTHONPATH}"
-export PYTHONUNBUFFERED=1
-
-# The adapter drops its idle connections after 4 s; uvicorn must never close one first.
-exec python -m uvicorn functions.chat.app:app \
-    --host 127.0.0.1 --port "${AWS_LWA_PORT:-8080}" \
-    --loop uvloop --http httptools --ws none --interface asgi3 \
-    --timeout-keep-alive 60 --timeout-graceful-shutdown 1 \
-    --log-level warning --no-access-log --no-server-header
+# The handler of the chat function.
+exec "$(dirname "$0")/../serve.sh" functions.chat.app:app

@@ -106,7 +106,7 @@ def test_each_environment_has_its_own_module(package: Path) -> None:
 def test_the_asgi_app_is_the_one_that_the_start_script_names(package: Path, tmp_path: Path) -> None:
     (package / "app.py").write_text("app = 'the app'\n", encoding="utf-8")
     script = tmp_path / "run.sh"
-    script.write_text("#!/bin/sh\nexec python -m uvicorn made_up_family.app:app --port 1\n", encoding="utf-8")
+    script.write_text("#!/bin/sh\nexec ../serve.sh made_up_family.app:app\n", encoding="utf-8")
     assert load_asgi_app(function(handler="run.sh"), tmp_path) == "the app"
     script.write_text("exec node server.js\n", encoding="utf-8")
     with pytest.raises(ValueError, match=r"run\.sh"):

@@ -12,7 +12,7 @@ import pytest
 
 from local.template import ROOT
 
-FAMILIES = ("accounts", "chat", "models", "sweeper")
+FAMILIES = ("accounts", "chat", "embeddings", "models", "sweeper")
 # Lambda's limit for a function with all its layers is 250 MB unzipped.
 LIMIT_BYTES = 250_000_000
 DEPENDENCIES_BUDGET_BYTES = 70_000_000
@@ -68,7 +68,8 @@ def test_a_function_holds_its_own_family_only(build: Build, family: str) -> None
     artifacts = build("functions", f"{family.capitalize()}Function")
     own = {f"functions/{family}/{path}" for path in _files(ROOT / "functions" / family)}
     assert own
-    assert _files(artifacts) == {"functions/__init__.py"} | own
+    served = {"functions/serve.sh"} if f"functions/{family}/run.sh" in own else set[str]()
+    assert _files(artifacts) == {"functions/__init__.py"} | served | own
     assert not list(artifacts.rglob("__pycache__"))
 
 
@@ -84,10 +85,12 @@ def test_a_code_layer_holds_the_whole_package(build: Build, source: str, logical
     assert not list(artifacts.rglob("__pycache__"))
 
 
-def test_the_entry_script_is_executable_and_parses(build: Build) -> None:
-    script = build("functions", "ChatFunction") / "functions" / "chat" / "run.sh"
-    assert os.access(script, os.X_OK)
-    subprocess.run(["sh", "-n", str(script)], check=True)
+@pytest.mark.parametrize("family", ["chat", "embeddings"])
+def test_the_entry_scripts_are_executable_and_parse(build: Build, family: str) -> None:
+    folder = build("functions", f"{family.capitalize()}Function") / "functions"
+    for script in (folder / family / "run.sh", folder / "serve.sh"):
+        assert os.access(script, os.X_OK)
+        subprocess.run(["sh", "-n", str(script)], check=True)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

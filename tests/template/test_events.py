@@ -9,7 +9,12 @@ import pytest
 from local.template import ROOT, Stack
 
 EVENTS = ROOT / "events"
-HTTP = {"accounts": "AccountsFunction", "chat": "ChatFunction", "models": "ModelsFunction"}
+HTTP = {
+    "accounts": "AccountsFunction",
+    "chat": "ChatFunction",
+    "embeddings": "EmbeddingsFunction",
+    "models": "ModelsFunction",
+}
 # The keys of a REST API's proxy event; an HTTP API's has others.
 PROXY_EVENT = {
     "resource",
@@ -57,10 +62,11 @@ class TestHttpEvents:
         assert _event(family)["headers"]["Authorization"] == "Bearer sk-aig-your-key-here"
 
 
-def test_chat_asks_a_sandbox_model() -> None:
-    event = _event("chat")
+@pytest.mark.parametrize(("family", "model"), [("chat", "sandbox/echo"), ("embeddings", "sandbox/embed")])
+def test_a_call_is_to_a_sandbox_model(family: str, model: str) -> None:
+    event = _event(family)
     assert event["httpMethod"] == "POST"
-    assert json.loads(event["body"])["model"] == "sandbox/echo"
+    assert json.loads(event["body"])["model"] == model
 
 
 def test_the_sweeper_is_woken_by_its_schedule() -> None:

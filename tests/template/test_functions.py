@@ -13,9 +13,11 @@ Resources = Mapping[str, Mapping[str, Any]]
 FAMILIES = {
     "AccountsFunction": "accounts",
     "ChatFunction": "chat",
+    "EmbeddingsFunction": "embeddings",
     "ModelsFunction": "models",
     "SweeperFunction": "sweeper",
 }
+BEHIND_WEB_ADAPTER = {"ChatFunction", "EmbeddingsFunction"}
 LAYERS = ("DependenciesLayer", "ProvidersLayer", "SharedLayer")
 ENVIRONMENT = {
     "AIG_CORE_TABLE",
@@ -45,8 +47,8 @@ class TestEveryFunction:
 
     def test_the_handler_is_in_the_family_folder(self, functions: Functions, name: str, family: str) -> None:
         handler = functions[name]["Handler"]
-        if name == "ChatFunction":
-            assert handler == "functions/chat/run.sh"
+        if name in BEHIND_WEB_ADAPTER:
+            assert handler == f"functions/{family}/run.sh"
         else:
             assert handler == f"functions.{family}.app.handler"
             handler = f"functions/{family}/app.py"
@@ -60,11 +62,11 @@ class TestEveryFunction:
         assert all(found.startswith(wanted) for found, wanted in zip(own, LAYERS, strict=True))
         adapter = [layer for layer in layers if "Ref" not in layer]
         wanted = "arn:${AWS::Partition}:lambda:${AWS::Region}:${WebAdapterLayer}"
-        assert adapter == ([{"Fn::Sub": wanted}] if name == "ChatFunction" else [])
+        assert adapter == ([{"Fn::Sub": wanted}] if name in BEHIND_WEB_ADAPTER else [])
 
     def test_environment(self, functions: Functions, name: str, family: str) -> None:
         variables = functions[name]["Environment"]["Variables"]
-        assert variables.keys() == ENVIRONMENT | (WEB_ADAPTER.keys() if name == "ChatFunction" else set())
+        assert variables.keys() == ENVIRONMENT | (WEB_ADAPTER.keys() if name in BEHIND_WEB_ADAPTER else set())
         assert variables["AIG_CORE_TABLE"] == {"Ref": "CoreTable"}
         assert variables["AIG_SECRET_ARN"] == {"Ref": "Secret"}
         assert variables["POWERTOOLS_SERVICE_NAME"] == family
@@ -84,6 +86,7 @@ def test_memory_and_timeouts(stack: Stack) -> None:
     assert limits == {
         "AccountsFunction": (1024, 29),
         "ChatFunction": (1024, 900),
+        "EmbeddingsFunction": (1024, 900),
         "ModelsFunction": (1024, 29),
         "SweeperFunction": (256, 55),
     }
@@ -91,7 +94,7 @@ def test_memory_and_timeouts(stack: Stack) -> None:
 
 def test_http_functions_are_traced_and_the_sweeper_costs_no_traces(functions: Functions) -> None:
     traced = {name: f.get("TracingConfig", {}).get("Mode") for name, f in functions.items()}
-    active = dict.fromkeys(("AccountsFunction", "ChatFunction", "ModelsFunction"), "Active")
+    active = dict.fromkeys(("AccountsFunction", "ChatFunction", "EmbeddingsFunction", "ModelsFunction"), "Active")
     assert traced == {**active, "SweeperFunction": None}
 
 
@@ -134,5 +137,5 @@ def test_access_logs_expire(resources: Resources) -> None:
 
 def test_alarms_are_asked_for(resources: Resources) -> None:
     paid = {name for name, r in resources.items() if r["Type"] in {"AWS::CloudWatch::Alarm", "AWS::SNS::Topic"}}
-    assert paid == {"AlarmTopic", "GatewayErrorsAlarm", "SweeperAlarm"}
+    assert paid == {"AlarmTopic", "GatewayErrorsAlarm", "ProviderKeyAlarm", "SweeperAlarm"}
     assert {resources[name]["Condition"] for name in paid} == {"HasAlarms"}

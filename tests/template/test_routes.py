@@ -10,8 +10,11 @@ from local.template import TEMPLATE, Stack, load
 
 ROUTES = {
     "/": "ModelsFunction",
+    "/llms.txt": "ModelsFunction",
+    "/llms-full.txt": "ModelsFunction",
     "/openapi.json": "ModelsFunction",
     "/v1/chat/completions": "ChatFunction",
+    "/v1/embeddings": "EmbeddingsFunction",
     "/v1/health/providers": "ModelsFunction",
     "/v1/key": "AccountsFunction",
     "/v1/models": "ModelsFunction",
@@ -19,7 +22,7 @@ ROUTES = {
     "/v1/wallet": "AccountsFunction",
     "/{proxy+}": "ModelsFunction",
 }
-STREAMING = {"/v1/chat/completions"}
+STREAMING = {"/v1/chat/completions", "/v1/embeddings"}
 
 
 def _integration(body: Mapping[str, Any], path: str) -> Mapping[str, Any]:

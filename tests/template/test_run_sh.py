@@ -59,6 +59,7 @@ def running(tmp_path: Path) -> Iterator[tuple[int, subprocess.Popen[str]]]:
     (family / "__init__.py").touch()
     (family / "app.py").write_text(APP, encoding="utf-8")
     shutil.copy(ROOT / "functions" / "chat" / "run.sh", family)
+    shutil.copy(ROOT / "functions" / "serve.sh", family.parent)
     port = _free_port()
     process = subprocess.Popen(
         ["functions/chat/run.sh"],

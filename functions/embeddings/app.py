@@ -1,0 +1,40 @@
+"""POST /v1/embeddings."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+from starlette.responses import Response
+
+from aig import pipeline, wiring
+from aig.http.app import create_app
+from aig.http.auth import Authenticator
+from aig.http.body import read_json
+from aig.http.headers import call_options, receipt_headers
+from aig.http.json_answer import JsonAnswer
+from aig.keys import Caller
+from aig.modalities import embed_body
+from aig_providers.registry import Registry
+from aig_providers.wire import CLIENT
+from functions.embeddings.reference import EMBEDDINGS
+
+container = wiring.container()
+gateway = container.gateway(Registry())
+authenticated = Authenticator(container.keys, container.secrets, container.clock)
+
+
+async def _close() -> None:
+    await CLIENT.close()
+    await container.close()
+
+
+app = create_app("AIgateway embeddings", container.ids, container.telemetry, _close)
+
+
+@app.post("/v1/embeddings", **EMBEDDINGS)
+async def create_embeddings(
+    request: Request, caller: Annotated[Caller, Depends(authenticated("inference"))]
+) -> Response:
+    options = call_options(request)
+    body = embed_body.parse(await read_json(request))
+    answer = await pipeline.embed(gateway, caller, body, options)
+    return JsonAnswer(answer.body, receipt_headers(answer.receipt))
