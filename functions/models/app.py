@@ -1,22 +1,23 @@
-"""GET /v1/models, /v1/health/providers and /openapi.json, all public; HEAD /; a typed 404 for every other path."""
+"""GET /v1/models, /v1/health/providers, /llms.txt and /openapi.json, all public; HEAD /; a typed 404 for the rest."""
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from fastapi import Request
 from mangum import Mangum
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from aig import health, pipeline, wiring
+from aig.breaker import Opening
 from aig.catalog.model import Catalog, Model, Provider
 from aig.http.app import create_app
 from aig.http.json_answer import JsonAnswer
 from aig.http.reference import operation, query
-from aig.money.units import usd
 from aig_providers.registry import Registry
+from functions.models import listing
 
 OPENAPI_FILE = Path(__file__).with_name("openapi.json")
 
@@ -24,32 +25,6 @@ container = wiring.container()
 gateway = container.gateway(Registry())
 app = create_app("AIgateway models", container.ids, container.telemetry, container.close)
 handler = Mangum(app, lifespan="off")
-
-_EXAMPLE = {
-    "id": "sandbox/echo",
-    "object": "model",
-    "created": 1795305600,
-    "owned_by": "sandbox",
-    "title": "Echo",
-    "modality": "text",
-    "capabilities": ["chat", "stream"],
-    "context_window": 131072,
-    "max_output_tokens": 16384,
-    "released": "2026-11-22",
-    "licence": None,
-    "sandbox": True,
-    "available": True,
-    "offers": [
-        {
-            "provider": "sandbox",
-            "available": True,
-            "usd_per_million": {"input_tokens": "1.00", "output_tokens": "2.00"},
-            "source": "set by us",
-            "date": "2026-11-22",
-        }
-    ],
-}
-_CATALOG_DATE = 1_795_305_600  # OpenAI's clients expect `created`; the day the catalog format began stands in for all
 
 
 def _list(data: Sequence[dict[str, Any]], name: str) -> Response:
@@ -65,35 +40,6 @@ async def _available(catalog: Catalog) -> frozenset[str]:
     return frozenset(provider.name for provider, found in zip(providers, reaches, strict=True) if found is not None)
 
 
-def _describe(model: Model, available: frozenset[str]) -> dict[str, Any]:
-    return {
-        "id": model.slug,
-        "object": "model",
-        "created": _CATALOG_DATE,
-        "owned_by": model.vendor,
-        "title": model.title,
-        "modality": model.modality,
-        "capabilities": sorted(model.capabilities),
-        "context_window": model.context,
-        "max_output_tokens": model.max_output,
-        "released": model.released,
-        "licence": model.licence,
-        "sandbox": model.sandbox,
-        "available": any(offer.provider.name in available for offer in model.offers),
-        "offers": [
-            {
-                "provider": offer.provider.name,
-                "available": offer.provider.name in available,
-                # pico-USD per unit is nano-USD per thousand units: a million units cost a thousand times as many nanos
-                "usd_per_million": {unit: usd(price * 1000) for unit, price in offer.prices.items()},
-                "source": offer.source,
-                "date": offer.date,
-            }
-            for offer in model.offers
-        ],
-    }
-
-
 @app.get(
     "/v1/models",
     **operation(
@@ -103,7 +49,7 @@ def _describe(model: Model, available: frozenset[str]) -> dict[str, Any]:
         public=True,
         answer={
             "object": "list",
-            "data": [_EXAMPLE],
+            "data": [listing.EXAMPLE],
             "has_more": False,
             "first_id": "sandbox/echo",
             "last_id": "sandbox/echo",
@@ -111,7 +57,8 @@ def _describe(model: Model, available: frozenset[str]) -> dict[str, Any]:
         parameters=(
             query("modality", "Only models of this modality, such as text."),
             query("provider", "Only models by this vendor or served by this provider."),
-            query("capability", "Only models that can do this, such as tools or vision."),
+            query("capability", "Only models that can do this, such as tools; several, with commas, for all of them."),
+            query("available", "true: only models that can be called here. false: only the others."),
         ),
     ),
 )
@@ -119,24 +66,29 @@ async def list_models(request: Request) -> Response:
     wanted = request.query_params
     available = await _available(gateway.catalog)
 
+    capabilities = {name for value in wanted.getlist("capability") for name in value.split(",")}
+
     def matches(model: Model) -> bool:
         names = {model.vendor, *(offer.provider.name for offer in model.offers)}
         return (
             wanted.get("modality", model.modality) == model.modality
             and ("provider" not in wanted or wanted["provider"] in names)
-            and ("capability" not in wanted or wanted["capability"] in model.capabilities)
+            and capabilities <= model.capabilities
+            and wanted.get("available", "") in ("", str(listing.is_available(model, available)).lower())
         )
 
-    data = [_describe(model, available) for model in gateway.catalog.models.values() if matches(model)]
+    data = [listing.describe(model, available) for model in gateway.catalog.models.values() if matches(model)]
     return _list(data, "id")
 
 
 @app.get(
     "/v1/models/{model:path}",
-    **operation("retrieveModel", "One model, by its slug", "models", public=True, answer=_EXAMPLE, errors=(404,)),
+    **operation(
+        "retrieveModel", "One model, by its slug", "models", public=True, answer=listing.EXAMPLE, errors=(404,)
+    ),
 )
 async def retrieve_model(model: str) -> Response:
-    return JsonAnswer(_describe(gateway.catalog.model(model), await _available(gateway.catalog)))
+    return JsonAnswer(listing.describe(gateway.catalog.model(model), await _available(gateway.catalog)))
 
 
 def _window(window: health.Window) -> dict[str, Any]:
@@ -146,14 +98,22 @@ def _window(window: health.Window) -> dict[str, Any]:
         "success_rate": window.success_rate,
         "p50_ms": window.p50_ms,
         "p95_ms": window.p95_ms,
+        "tokens_per_s": window.tokens_per_s,
         "last_error": window.last_error,
     }
 
 
-async def _provider_health(provider: Provider, available: bool, now: float) -> dict[str, Any]:
+def _left_alone_until(opening: Opening | None, now: float) -> int | None:
+    """Until when its breaker lets nobody through, in unix seconds; None if it does."""
+    return opening.until if opening is not None and opening.until > now else None
+
+
+async def _provider_health(
+    provider: Provider, available: bool, now: float, openings: Mapping[str, Opening]
+) -> dict[str, Any]:
     first = int(now) // 60 - max(health.WINDOWS_MIN) + 1
     by_model: dict[str, list[health.Minute]] = defaultdict(list)
-    for minute in await container.health.since(provider.name, first):
+    for minute in await container.health.since(provider.name, first) if available else ():
         by_model[minute.model].append(minute)
 
     def windows(minutes: list[health.Minute]) -> dict[str, Any]:
@@ -166,7 +126,14 @@ async def _provider_health(provider: Provider, available: bool, now: float) -> d
         "available": available,
         "state": health.summarise(everything, now, 5).state,
         "windows": windows(everything),
-        "models": [{"model": model, "windows": windows(by_model[model])} for model in sorted(by_model)],
+        "models": [
+            {
+                "model": model,
+                "left_alone_until": _left_alone_until(openings.get(f"{provider.name}/{model}"), now),
+                "windows": windows(by_model[model]),
+            }
+            for model in sorted(by_model)
+        ],
     }
 
 
@@ -176,6 +143,7 @@ _WINDOW_EXAMPLE = {
     "success_rate": 1.0,
     "p50_ms": 250,
     "p95_ms": 380,
+    "tokens_per_s": 85.5,
     "last_error": None,
 }
 
@@ -196,7 +164,7 @@ _WINDOW_EXAMPLE = {
                     "available": True,
                     "state": "healthy",
                     "windows": {"5m": _WINDOW_EXAMPLE},
-                    "models": [{"model": "sandbox/echo", "windows": {"5m": _WINDOW_EXAMPLE}}],
+                    "models": [{"model": "sandbox/echo", "left_alone_until": None, "windows": {"5m": _WINDOW_EXAMPLE}}],
                 }
             ],
             "has_more": False,
@@ -209,8 +177,35 @@ async def list_provider_health() -> Response:
     now = container.clock.now()
     available = await _available(gateway.catalog)
     providers = gateway.catalog.providers.values()
-    data = await asyncio.gather(*(_provider_health(p, p.name in available, now) for p in providers))
+    openings = await container.health.breakers()
+    data = await asyncio.gather(*(_provider_health(p, p.name in available, now, openings) for p in providers))
     return _list(data, "provider")
+
+
+def _base_url(request: Request) -> str:
+    """Where this gateway is, as the client sees it."""
+    stage = request.scope.get("aws.event", {}).get("requestContext", {}).get("stage", "")
+    scheme = request.headers.get("x-forwarded-proto", request.url.scheme)
+    own_domain = ".execute-api." in request.headers.get("host", "")
+    return f"{scheme}://{request.headers.get('host', '')}{f'/{stage}' if own_domain and stage else ''}/v1"
+
+
+@app.get(
+    "/llms.txt",
+    **operation("readLlms", "What this gateway is, for coding agents", "models", public=True, answer="# AIgateway …"),
+)
+async def llms(request: Request) -> Response:
+    available = await _available(gateway.catalog)
+    return PlainTextResponse(listing.llms(gateway.catalog, available, _base_url(request)))
+
+
+@app.get(
+    "/llms-full.txt",
+    **operation("readLlmsFull", "Every model, for coding agents", "models", public=True, answer="# Models …"),
+)
+async def llms_full(request: Request) -> Response:
+    available = await _available(gateway.catalog)
+    return PlainTextResponse(listing.llms_full(gateway.catalog, available, _base_url(request)))
 
 
 @app.get("/openapi.json", include_in_schema=False)
