@@ -13,11 +13,11 @@ setup = @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 7))' 2>/dev/n
 sam = env -u PYTHONPATH SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/$(BIN):$$PATH:$(CURDIR)/.uv/bin" sam
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench build deploy ops catalog openapi clean
+.PHONY: help run test check format demo-failover bench build deploy ops catalog openapi clean
 
 help: ## List the targets
 	@echo 'make TARGET [ARGS="..."]'
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Serve the whole gateway here (PORT=8787 AIG_DEV_KEY= AIG_DYNAMODB_ENDPOINT= MODELS=none LOG_LEVEL=WARNING)
 	$(setup) run
@@ -41,6 +41,10 @@ format: ## Format the code and fix what the linter can fix
 	$(setup) test
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
+
+demo-failover: ## Show every kind of trouble that a provider can make, and what comes of it
+	$(setup) run
+	@$(BIN)/python -m local.failover
 
 bench: ## Measure the gateway against a bare proxy (bench/README.md)
 	$(setup) bench
