@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-from bench import imports, measure, report, stack
+from bench import imports, measure, report, stack, translation
 from bench.processes import ROOT, BenchError, cpus
 from bench.stack import NoDatabase, Target
 from local.errors import StartError
@@ -30,6 +30,8 @@ def run(rounds: int) -> dict[str, Any]:
     load_before, pinned = os.getloadavg()[0], cpus()
     tell("import times")
     import_ms = imports.measure(_IMPORT_REPEATS, stack.base_environment())
+    tell("translation")
+    translation_ms = translation.measure()
     if pinned:
         psutil.Process().cpu_affinity([pinned[0]])
     tell("starting upstream, databases, floor and gateways")
@@ -56,6 +58,7 @@ def run(rounds: int) -> dict[str, Any]:
         "load": load,
         "rss_mb": rss_mb,
         "import_ms": import_ms,
+        "translation_ms": translation_ms,
     }
 
 

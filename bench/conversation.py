@@ -3,7 +3,12 @@
 import json
 from typing import Any, Final
 
-MODEL: Final = "local/smollm2-135m-instruct"
+# A model of each wire that streams are measured on; the upstream speaks all three.
+MODELS: Final = {
+    "openai": "local/smollm2-135m-instruct",
+    "anthropic": "anthropic/claude-haiku-4.5",
+    "google": "google/gemini-3.1-flash-lite",
+}
 PATH: Final = "/v1/chat/completions"
 EVENTS: Final = 21
 DONE: Final = b"data: [DONE]\n\n"
@@ -13,10 +18,10 @@ _TEXT: Final = "".join(_WORDS)
 _USAGE: Final = {"prompt_tokens": 31, "completion_tokens": 90, "total_tokens": 121}
 
 
-def request_body(*, stream: bool) -> bytes:
+def request_body(*, stream: bool, wire: str = "openai") -> bytes:
     """What the client sends. A stream asks for its usage, so that floor and gateway relay the same events."""
     body: dict[str, Any] = {
-        "model": MODEL,
+        "model": MODELS[wire],
         "messages": [
             {"role": "system", "content": "You are a helpful assistant."},
             {"role": "user", "content": "What is the capital of France?"},
@@ -45,6 +50,41 @@ def events() -> list[bytes]:
     return [b"data: " + _json({**head, **body}) + b"\n\n" for body in bodies]
 
 
+def anthropic_events() -> list[bytes]:
+    """The same stream on Anthropic's wire, a ping in it."""
+    usage = {"input_tokens": _USAGE["prompt_tokens"], "output_tokens": 1}
+    message = {"id": "msg_1", "type": "message", "role": "assistant", "content": [], "model": "claude", "usage": usage}
+    delta = {"stop_reason": "end_turn", "stop_sequence": None}
+    bodies: list[dict[str, Any]] = [
+        {"type": "message_start", "message": message},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        {"type": "ping"},
+        *(
+            {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": word}}
+            for word in _WORDS
+        ),
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": delta, "usage": {"output_tokens": _USAGE["completion_tokens"]}},
+        {"type": "message_stop"},
+    ]
+    return [b"event: %b\ndata: %b\n\n" % (str(body["type"]).encode(), _json(body)) for body in bodies]
+
+
+def google_events() -> list[bytes]:
+    """The same stream on Gemini's wire, which counts in every event and has no last one."""
+    counts = {"promptTokenCount": _USAGE["prompt_tokens"], "candidatesTokenCount": _USAGE["completion_tokens"]}
+    usage = {**counts, "totalTokenCount": _USAGE["total_tokens"]}
+    candidates: list[dict[str, Any]] = [
+        {"content": {"parts": [{"text": word}], "role": "model"}, "index": 0} for word in _WORDS
+    ]
+    candidates[-1]["finishReason"] = "STOP"
+    bodies = [
+        {"candidates": [candidate], "usageMetadata": usage, "modelVersion": "gemini", "responseId": "r1"}
+        for candidate in candidates
+    ]
+    return [b"data: %b\r\n\r\n" % _json(body) for body in bodies]
+
+
 def is_whole(body: bytes, *, stream: bool) -> bool:
     """Whether an answer of status 200 has all that the upstream said."""
     if not stream:
@@ -53,7 +93,8 @@ def is_whole(body: bytes, *, stream: bool) -> bool:
         return False
     payloads = [line[6:] for line in body.split(b"\n\n") if line.startswith(b"data: ")][:-1]
     choices = [choice for payload in payloads for choice in json.loads(payload)["choices"]]
-    return len(payloads) == EVENTS and "".join(choice["delta"].get("content", "") for choice in choices) == _TEXT
+    said = "".join(choice["delta"].get("content") or "" for choice in choices)
+    return len(payloads) >= len(_WORDS) and said == _TEXT and "usage" in json.loads(payloads[-1])
 
 
 _COMMON: Final = {"created": 1795305600, "model": "smollm2-135m-instruct"}

@@ -1,6 +1,6 @@
 """The load generator, a process of its own: N requests over C keep-alive connections, each answer checked.
 
-`python -m bench.load URL KEY CONNECTIONS REQUESTS whole|stream` prints one JSON object, see `Load`.
+`python -m bench.load URL KEY CONNECTIONS REQUESTS whole|stream WIRE` prints one JSON object, see `Load`.
 """
 
 import asyncio
@@ -71,8 +71,8 @@ class Client(asyncio.Protocol):
         return await self._done
 
 
-def _request(url: str, key: str, *, stream: bool) -> bytes:
-    body = conversation.request_body(stream=stream)
+def _request(url: str, key: str, *, stream: bool, wire: str) -> bytes:
+    body = conversation.request_body(stream=stream, wire=wire)
     head = (
         f"POST {conversation.PATH} HTTP/1.1\r\nhost: {urlsplit(url).netloc}\r\nauthorization: Bearer {key}\r\n"
         f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
@@ -80,9 +80,9 @@ def _request(url: str, key: str, *, stream: bool) -> bytes:
     return head.encode() + body
 
 
-async def run(url: str, key: str, connections: int, requests: int, *, stream: bool) -> Load:
+async def run(url: str, key: str, connections: int, requests: int, *, stream: bool, wire: str) -> Load:
     """Sends them all; errors are counted, not raised."""
-    load, request, left = Load(), _request(url, key, stream=stream), iter(range(requests))
+    load, request, left = Load(), _request(url, key, stream=stream, wire=wire), iter(range(requests))
     address, loop = urlsplit(url), asyncio.get_running_loop()
 
     async def connect() -> Client:
@@ -115,8 +115,10 @@ async def run(url: str, key: str, connections: int, requests: int, *, stream: bo
 
 def main(arguments: list[str]) -> None:
     """See the module."""
-    url, key, connections, requests, how = arguments
-    load: dict[str, Any] = asdict(uvloop.run(run(url, key, int(connections), int(requests), stream=how == "stream")))
+    url, key, connections, requests, how, wire = arguments
+    load: dict[str, Any] = asdict(
+        uvloop.run(run(url, key, int(connections), int(requests), stream=how == "stream", wire=wire))
+    )
     json.dump(load, sys.stdout)
 
 

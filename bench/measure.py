@@ -21,6 +21,7 @@ class Phase:
     connections: int
     requests: int
     stream: bool = False
+    wire: str = "openai"  # the upstream's, where the target is a gateway
 
 
 PHASES: Final = (
@@ -28,6 +29,8 @@ PHASES: Final = (
     Phase("16 connections", 16, 320),
     Phase("1 stream", 1, 100, stream=True),
     Phase("16 streams", 16, 160, stream=True),
+    Phase("1 stream, Anthropic's wire", 1, 100, stream=True, wire="anthropic"),
+    Phase("1 stream, Gemini's wire", 1, 100, stream=True, wire="google"),
 )
 WARM_UP: Final = (Phase("warm-up", 16, 120), Phase("warm-up", 4, 40, stream=True))
 
@@ -52,7 +55,7 @@ def apply(target: Target, phase: Phase) -> Figures:
     """One phase of load on one target. Raises BenchError if any answer was not whole."""
     before = target.child.cpu_seconds() if target.child else 0.0
     how = "stream" if phase.stream else "whole"
-    command = module("bench.load", target.url, target.key, str(phase.connections), str(phase.requests), how)
+    command = module("bench.load", target.url, target.key, str(phase.connections), str(phase.requests), how, phase.wire)
     try:
         done = subprocess.run(
             command,

@@ -11,6 +11,7 @@ from typing import Any, Final
 from bench.imports import REFERENCE
 from bench.measure import PHASES, Spread
 from bench.processes import ROOT
+from bench.translation import CHUNKS, FLOOR
 
 RESULTS: Final = ROOT / "bench" / "results" / "latest.json"
 README: Final = ROOT / "bench" / "README.md"
@@ -64,7 +65,9 @@ def tables(results: Mapping[str, Any]) -> str:
     for phase in PHASES:
         parts.append(f"**{phase.name}** ({phase.requests} {'streams' if phase.stream else 'requests'} a round)")
         parts.append(_load_table(results["load"], phase.name, stream=phase.stream))
-    parts += ["**Memory**", _memory_table(results["rss_mb"]), "**Import**", _import_table(results["import_ms"])]
+    parts += ["**Memory**", _memory_table(results["rss_mb"])]
+    parts += ["**Import**", _cpu_table(results["import_ms"], REFERENCE)]
+    parts += [f"**Translation** ({CHUNKS} chunks of a stream)", _cpu_table(results["translation_ms"], FLOOR)]
     return "\n\n".join(parts)
 
 
@@ -104,9 +107,8 @@ def _memory_table(rss_mb: Mapping[str, float]) -> str:
     return _table(["", "MB after the load"], [[name, f"{value:.0f}"] for name, value in rss_mb.items()])
 
 
-def _import_table(import_ms: Mapping[str, float]) -> str:
-    reference = import_ms[REFERENCE]
-    rows = [[name, f"{value:.0f}", f"{value / reference:.2f}x"] for name, value in import_ms.items()]
+def _cpu_table(cpu_ms: Mapping[str, float], reference: str) -> str:
+    rows = [[name, _short(value), f"{value / cpu_ms[reference]:.2f}x"] for name, value in cpu_ms.items()]
     return _table(["", "CPU-ms", "to the first"], rows)
 
 

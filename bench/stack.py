@@ -23,7 +23,7 @@ from ops import accounts
 from tests.dynamodb_local import DynamoDBLocal
 
 BALANCE: Final = Nano(1000 * 10**9)
-# As in functions/chat/run.sh, which starts the gateway.
+# As in functions/serve.sh, which starts the gateway.
 _UVICORN: Final = (
     *("--host", "127.0.0.1", "--loop", "uvloop", "--http", "httptools", "--ws", "none", "--interface", "asgi3"),
     *("--timeout-keep-alive", "60", "--log-level", "warning", "--no-access-log", "--no-server-header"),
@@ -75,6 +75,10 @@ def gateway_environment(stack: Stack, database_endpoint: str, upstream: str) -> 
         "AIG_KEY_PEPPER": "bench",
         "AIG_DYNAMODB_ENDPOINT": database_endpoint,
         "AIG_LOCAL_BASE_URL": f"{upstream}/v1",
+        "AIG_ANTHROPIC_BASE_URL": upstream,
+        "AIG_GOOGLE_BASE_URL": f"{upstream}/v1beta",
+        "ANTHROPIC_API_KEY": "bench",
+        "GEMINI_API_KEY": "bench",
     }
 
 
