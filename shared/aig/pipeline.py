@@ -121,10 +121,9 @@ async def begin(gateway: Gateway, caller: Caller, demand: Demand, options: Optio
     models = [catalog.model(slug) for slug in demand.models] or catalog.models.values()
     providers = {offer.provider.name: offer.provider for model in models for offer in model.offers}
     await _check_image_hosts(gateway.resolver, demand)
-    _, *found = await asyncio.gather(
-        gateway.traffic.look(providers), *(reach(gateway, provider) for provider in providers.values())
-    )
+    found = await asyncio.gather(*(reach(gateway, provider) for provider in providers.values()))
     reaches = {name: value for name, value in zip(providers, found, strict=True) if value is not None}
+    await gateway.traffic.look(reaches)
     situation = Situation(
         may_use=caller.may_use,
         available=reaches.keys(),
