@@ -5,7 +5,7 @@ request. A cold environment looks once before its first call. What the store can
 """
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Collection, Iterable
 from typing import TypeVar
 
 from aig.breaker import Breaker, Gate
@@ -96,7 +96,8 @@ class Traffic:
         if stale:
             await self._read(stale)
 
-    async def _read(self, providers: Iterable[str]) -> None:
+    async def _read(self, providers: Iterable[str], told: Collection[str] = ()) -> None:
+        """`told` are breakers that we have just written: a read may be too early to see them."""
         names = list(providers)
         self._looked_at.update(dict.fromkeys(names, self._clock.monotonic()))
         first = int(self._clock.now()) // 60 - STANDING_MIN + 1
@@ -108,7 +109,7 @@ class Traffic:
         except Exception:
             return
         self._shared.update(zip(names, [list(seen) for seen in minutes], strict=True))
-        for key in {*openings, *self._breakers} - self._changed:
+        for key in {*openings, *self._breakers} - self._changed - {*told}:
             self._breakers.setdefault(key, Breaker()).learn(openings.get(key))
 
     async def beside(self, work: Awaitable[T]) -> T:
@@ -146,4 +147,4 @@ class Traffic:
             self._changed |= changed
             return
         if flush:
-            await self._read(name for name, at in self._wanted_at.items() if now - at <= STALE_S)
+            await self._read((name for name, at in self._wanted_at.items() if now - at <= STALE_S), changed)

@@ -2,7 +2,7 @@
 
 Items:
   health#<provider> / <minute>#<model>   succeeded, failed, bucket_<n>, last_error, output_tokens, generating_ms
-  breakers / <provider>/<model>          opened, open_until, probe_at (unix seconds)
+  breakers / <provider>/<model>          times, open_until, probe_at (unix seconds)
 All go by themselves, after two hours.
 """
 
@@ -61,7 +61,7 @@ class DynamoHealth:
 
     async def breakers(self) -> Mapping[str, Opening]:
         items = await self._table.query("pk = :pk", {":pk": _BREAKERS})
-        return {item["sk"]: Opening(item["times"], item["open_until"]) for item in items if item["times"]}
+        return {item["sk"]: Opening(item["times"], item["open_until"]) for item in items if item.get("times")}
 
     async def set_breaker(self, key: str, opening: Opening | None) -> None:
         until = opening.until if opening else 0
@@ -77,7 +77,8 @@ class DynamoHealth:
         return await self._table.update_if(
             _BREAKERS,
             key,
-            "SET probe_at = :now",
-            {":now": now, ":long_ago": now - PROBE_S},
+            "SET probe_at = :now, #ttl = :ttl",
+            {":now": now, ":long_ago": now - PROBE_S, ":ttl": now + RETENTION_S},
             "attribute_not_exists(probe_at) OR probe_at <= :long_ago",
+            ttl="ttl",
         )

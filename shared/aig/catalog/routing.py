@@ -168,6 +168,8 @@ def _could_serve(model: Model, demand: Demand, situation: Situation) -> bool:
         return False
     if model.deprecated is not None and model.deprecated <= situation.today:
         return False
+    if "files" in demand.capabilities:  # how long they are nobody knows; the provider will say if it is too long
+        return True
     written = min(demand.output_tokens or 0, model.max_output)
     return demand.input_tokens // BYTES_PER_TOKEN + written <= model.context
 

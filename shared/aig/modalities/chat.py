@@ -52,8 +52,6 @@ class ChatRequest:
             input_units |= {"input_audio_tokens", "cached_input_audio_tokens"}
         if "vision" in self.capabilities:
             input_units |= {"input_image_tokens"}
-        if self.cache_marks:
-            input_units |= {"cache_write_tokens"}
         if "1h" in self.cache_marks:
             input_units |= {"cache_write_1h_tokens"}
         wanted = body.get("modalities")

@@ -6,7 +6,8 @@ from typing import Any
 
 from aig.modalities.usage import Unit
 
-TEXT_IN: frozenset[Unit] = frozenset({"input_tokens", "cached_input_tokens"})
+# Some providers keep prompts of themselves, and charge for that: no mark of the client's has to ask for it.
+TEXT_IN: frozenset[Unit] = frozenset({"input_tokens", "cached_input_tokens", "cache_write_tokens"})
 TEXT_OUT: frozenset[Unit] = frozenset({"output_tokens", "reasoning_tokens"})
 
 

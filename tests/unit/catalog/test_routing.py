@@ -8,6 +8,7 @@ import pytest
 from aig.catalog.model import Catalog, Model, Offer, Provider, Quality
 from aig.catalog.routing import Candidate, Routing, Situation, Standing, candidates
 from aig.errors import Forbidden, InvalidRequest, ModelNotFound, ProviderUnavailable
+from aig.modalities.chat import UNBOUNDED_TOKENS
 from aig.modalities.demand import Demand
 from aig.modalities.upstream import Timeouts
 from aig.money.pricing import Prices
@@ -244,6 +245,11 @@ class TestAuto:
     def test_what_could_not_serve_is_not_chosen(self, unfit: Model) -> None:
         world = World(unfit, model("v/fit", DEAR, can=("chat", "vision"), deprecated="2026-11-25"))
         assert world.keys(demand(can=("chat", "vision"))) == ["dear/v/fit"]
+
+    def test_a_file_whose_length_nobody_knows_rules_no_model_out(self) -> None:
+        can = ("chat", "files")
+        world = World(model("v/a", DEAR, can=can), model("v/b", CHEAP, can=can), model("v/c", CHEAP))
+        assert world.keys(demand(can=can, read=UNBOUNDED_TOKENS), "cost") == ["cheap/v/b", "dear/v/a"]
 
     def test_only_what_the_key_may_use_and_what_is_set_up(self) -> None:
         world = market()

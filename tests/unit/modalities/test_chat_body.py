@@ -417,7 +417,7 @@ MARK = {"type": "ephemeral"}
 def test_marks_for_the_cache_make_the_hold_reckon_with_writes(sent: dict[str, Any], marks: set[str]) -> None:
     made = parse(sent)
     assert made.cache_marks == marks
-    assert ("cache_write_tokens" in made.demand.input_units) == bool(marks)
+    assert "cache_write_tokens" in made.demand.input_units  # some providers keep prompts without any mark
     assert ("cache_write_1h_tokens" in made.demand.input_units) == ("1h" in marks)
 
 

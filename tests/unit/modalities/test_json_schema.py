@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from aig.modalities.json_schema import MAX_DEPTH, check, resolve
+from aig.modalities.json_schema import MAX_CHAIN, MAX_DEPTH, check, resolve
 
 
 def nested(depth: int) -> dict[str, Any]:
@@ -47,6 +47,11 @@ BAD: list[tuple[Any, str]] = [
     ([], "must be an object"),
     ({"type": "text"}, "'text' is not a JSON schema type"),
     ({"type": ["string", "text"]}, "'text' is not a JSON schema type"),
+    ({"type": []}, "type must name a type"),
+    (
+        {"$defs": {f"d{at}": {"$ref": f"#/$defs/d{at + 1}"} for at in range(MAX_CHAIN + 1)}, "$ref": "#/$defs/d0"},
+        f"behind more than {MAX_CHAIN} others",
+    ),
     ({"type": 5}, "5 is not a JSON schema type"),
     ({"type": {"a": 1}}, "is not a JSON schema type"),
     ({"type": [["string"]]}, "is not a JSON schema type"),

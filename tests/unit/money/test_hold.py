@@ -60,6 +60,11 @@ def test_a_dear_class_of_tokens_is_reckoned_with() -> None:
     assert worst_case(bids(text, (SANDBOX, audio))).amount == (1000 * 1_000 + 300 * 2_000) * 105 // 100
 
 
+def test_what_writes_nothing_needs_no_price_for_it() -> None:
+    quote = worst_case([Bid(Bounds(1000, 0), Prices({"input_tokens": Pico(1_000_000)}))])
+    assert (quote.amount, quote.output_tokens) == (1000 * 1_000 * 105 // 100, 0)
+
+
 def test_each_candidate_is_bounded_by_its_own_model() -> None:
     short, long = Bid(Bounds(1000, 100), SANDBOX), Bid(Bounds(1000, 300), SANDBOX)
     quote = worst_case([short, long])

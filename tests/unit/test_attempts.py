@@ -1,0 +1,326 @@
+"""Whom a call asks, in which order, how often, for how long, and what its client is told when nobody answers."""
+
+import asyncio
+
+import pytest
+
+from aig import attempts
+from aig.attempts import MAX_ATTEMPTS, REASONING_FIRST_BYTE_S, attempt_each
+from aig.breaker import EXTRA_FLOOR, EXTRA_SHARE
+from aig.call import ANSWER_S
+from aig.errors import AIGError, InvalidRequest, ProviderUnavailable, RateLimited, UpstreamError, UpstreamTimeout
+from aig.modalities.upstream import Upstream
+from aig.ports import Adapter
+from tests.unit.calls import HANGS, Scene, candidate
+
+DOWN = UpstreamError("unavailable", status=500)
+BUSY = UpstreamError("rate_limited", status=429)
+LOST = UpstreamError("connect")
+KEY = UpstreamError("auth", status=401)
+REFUSED = UpstreamError("rejected", status=400, code="bad_value", param="tools")
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test waits for its own sake: the back-off is nothing, and only a Retry-After is waited for."""
+    monkeypatch.setattr(attempts, "BACK_OFF_S", 0.0)
+
+
+async def failure(scene: Scene, **more: int) -> AIGError:
+    """What the client of a call that nobody answers is told."""
+    with pytest.raises(AIGError) as raised:
+        await attempt_each(scene.call(**more), scene.start)
+    return raised.value
+
+
+def busy(seconds: float | None) -> UpstreamError:
+    return UpstreamError("rate_limited", status=429, retry_after=seconds)
+
+
+class TestOrder:
+    async def test_the_first_that_answers(self) -> None:
+        scene = Scene(a=[DOWN], b=["from b"], c=["from c"])
+        done = await attempt_each(scene.call(), scene.start)
+        assert (done.candidate.key, done.attempts, done.answer) == ("b/v/m", 2, "from b")
+        assert scene.asked == ["a", "b"]
+
+    @pytest.mark.parametrize("error", [DOWN, BUSY, LOST, UpstreamError("malformed")], ids=lambda error: error.kind)
+    async def test_one_that_failed_is_asked_again_if_there_is_nobody_else(self, error: UpstreamError) -> None:
+        scene = Scene(a=[error, "well"])
+        done = await attempt_each(scene.call(), scene.start)
+        assert (done.attempts, scene.asked) == (2, ["a", "a"])
+
+    async def test_who_has_not_been_asked_comes_before_who_failed(self) -> None:
+        scene = Scene(a=[DOWN, "well"], b=[DOWN])
+        done = await attempt_each(scene.call(), scene.start)
+        assert (done.attempts, scene.asked) == (3, ["a", "b", "a"])
+
+    async def test_who_may_be_asked_sooner_is(self) -> None:
+        scene = Scene(a=[busy(19.0)], b=[DOWN, "well"])
+        await attempt_each(scene.call(), scene.start)
+        assert scene.asked == ["a", "b", "b"]
+
+    async def test_three_attempts_and_no_more(self) -> None:
+        alone, three = Scene(a=[DOWN]), Scene(a=[DOWN], b=[DOWN], c=[DOWN])
+        await failure(alone)
+        await failure(three)
+        assert alone.asked == ["a"] * MAX_ATTEMPTS
+        assert three.asked == ["a", "b", "c"]
+
+    async def test_a_request_that_is_refused_is_refused_everywhere(self) -> None:
+        scene = Scene(a=[REFUSED], b=["never"])
+        error = await failure(scene)
+        assert isinstance(error, InvalidRequest)
+        assert (error.code, error.param, scene.asked) == ("bad_value", "tools", ["a"])
+        assert scene.gateway.traffic.well("a/v/m")  # it says nothing of the provider
+
+    async def test_who_refuses_our_key_is_not_asked_again(self) -> None:
+        scene = Scene(a=[KEY], b=[DOWN, "well"])
+        await attempt_each(scene.call(), scene.start)
+        assert scene.asked == ["a", "b", "b"]
+        assert scene.telemetry.alarms == ["ProviderKeyRefused"]
+        alone = Scene(a=[KEY])
+        assert isinstance(await failure(alone), ProviderUnavailable)
+        assert alone.asked == ["a"]
+
+    async def test_who_was_silent_is_not_asked_again(self) -> None:
+        scene = Scene(a=[UpstreamError("timeout")])
+        assert isinstance(await failure(scene), UpstreamTimeout)
+        assert scene.asked == ["a"]
+
+    async def test_what_failed_at_first_and_was_silent_then_is_not_asked_a_third_time(self) -> None:
+        scene = Scene(a=[DOWN, UpstreamError("timeout")])
+        assert isinstance(await failure(scene), UpstreamTimeout)
+        assert scene.asked == ["a", "a"]
+
+    async def test_an_error_that_is_no_providers_ends_the_call(self) -> None:
+        class Odd(Exception):
+            pass
+
+        async def start(*_: object) -> str:
+            raise Odd
+
+        with pytest.raises(Odd):
+            await attempt_each(Scene(a=[DOWN]).call(), start)
+
+
+class TestWaiting:
+    async def test_a_retry_after_is_honoured(self) -> None:
+        scene, over, seen = Scene(a=[busy(0.05), "well"]), asyncio.Event(), list[bool]()
+
+        async def start(adapter: Adapter, upstream: Upstream, limit: int) -> str:
+            seen.append(over.is_set())
+            asyncio.get_running_loop().call_later(0.04, over.set)
+            return await scene.start(adapter, upstream, limit)
+
+        await attempt_each(scene.call(), start)
+        assert seen == [False, True]
+
+    @pytest.mark.parametrize("seconds", [20.1, 3600.0])
+    async def test_one_that_is_too_long_is_not_waited_for(self, seconds: float) -> None:
+        scene = Scene(a=[busy(seconds)])
+        error = await failure(scene)
+        assert isinstance(error, RateLimited)
+        assert scene.asked == ["a"]
+
+    async def test_nor_is_one_that_ends_after_the_deadline(self) -> None:
+        scene = Scene(a=[busy(10.0)])
+        scene.takes["a"] = ANSWER_S - 9.0
+        assert isinstance(await failure(scene), RateLimited)
+        assert scene.asked == ["a"]
+
+    async def test_a_wait_that_is_not_made_costs_none_of_the_budget(self) -> None:
+        scene = Scene(a=[busy(3600.0)])
+        for _ in range(4):  # one less than opens the breaker
+            await failure(scene)
+        scene.script["a"] = [DOWN, "well"]
+        scene.clock.time += 0.1
+        scene.gateway.traffic.record("a", "v/m", 1.0, None)
+        assert (await attempt_each(scene.call(), scene.start)).attempts == 2
+
+    async def test_the_back_off_doubles(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It ends after what must be over by then, which is set going as each attempt fails."""
+        monkeypatch.setattr(attempts, "BACK_OFF_S", 0.01)
+        monkeypatch.setattr("aig.attempts.secrets.randbelow", lambda bound: bound - 1)
+        scene, over, seen = Scene(a=[DOWN]), asyncio.Event(), list[bool]()
+
+        async def start(adapter: Adapter, upstream: Upstream, limit: int) -> str:
+            seen.append(over.is_set())
+            over.clear()
+            asyncio.get_running_loop().call_later(0.018 * len(seen), over.set)
+            return await scene.start(adapter, upstream, limit)
+
+        with pytest.raises(ProviderUnavailable):
+            await attempt_each(scene.call(), start)
+        assert seen == [False, True, True]
+
+    @pytest.mark.parametrize(("drawn", "asked"), [(0, 3), (999, 1)])
+    async def test_the_back_off_is_anything_up_to_its_bound(
+        self, monkeypatch: pytest.MonkeyPatch, drawn: int, asked: int
+    ) -> None:
+        monkeypatch.setattr(attempts, "BACK_OFF_S", 10.02)  # twice that is just more than the longest wait
+        monkeypatch.setattr("aig.attempts.secrets.randbelow", lambda _: drawn)
+        scene = Scene(a=[DOWN])
+        await failure(scene)
+        assert len(scene.asked) == asked
+
+
+class TestDeadline:
+    async def test_one_that_hangs_leaves_time_for_those_after_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(attempts, "ANSWER_S", 0.06)
+        scene = Scene(a=[HANGS], b=[HANGS], c=["well"])
+        scene.takes = {"a": 0.02, "b": 0.02}
+        done = await attempt_each(scene.call(), scene.start)
+        assert (done.answer, done.attempts) == ("well", 3)
+
+    async def test_out_of_time_nobody_is_asked_or_blamed(self) -> None:
+        scene = Scene(a=[DOWN], b=["never"])
+        scene.takes["a"] = ANSWER_S
+        error = await failure(scene)
+        assert isinstance(error, UpstreamTimeout)
+        assert scene.asked == ["a"]
+        assert scene.gateway.traffic.well("b/v/m")
+
+    async def test_all_hang(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(attempts, "ANSWER_S", 0.06)
+        scene = Scene(a=[HANGS], b=[HANGS])
+        assert isinstance(await failure(scene), UpstreamTimeout)
+        assert scene.asked == ["a", "b"]
+        assert [step["error"] for step in scene.telemetry.steps] == ["timeout", "timeout"]
+
+
+class TestBreakers:
+    async def test_one_that_is_open_is_passed_over(self) -> None:
+        scene = Scene(a=["never"], b=["well"])
+        scene.opened("a")
+        done = await attempt_each(scene.call(), scene.start)
+        assert (done.candidate.key, done.attempts, scene.asked) == ("b/v/m", 1, ["b"])
+
+    async def test_all_open_is_one_attempt_at_the_first(self) -> None:
+        scene = Scene(a=[DOWN], b=["never"])
+        scene.opened("a")
+        scene.opened("b")
+        await failure(scene)
+        assert scene.asked == ["a"]
+
+    async def test_a_half_open_one_that_is_first_is_probed_by_whoever_claims_it(self) -> None:
+        scene = Scene(a=["well"], b=["also"])
+        scene.opened("a", ago=31)
+        done = await attempt_each(scene.call(), scene.start)
+        assert (done.candidate.key, scene.log.claimed) == ("a/v/m", ["a/v/m"])
+        assert scene.gateway.traffic.gate("a/v/m") == "closed"
+
+    async def test_and_passed_over_by_the_others(self) -> None:
+        scene = Scene(a=["never"], b=["well"])
+        scene.opened("a", ago=31)
+        scene.log.claims = False
+        done = await attempt_each(scene.call(), scene.start)
+        assert (done.candidate.key, scene.asked) == ("b/v/m", ["b"])
+        assert scene.gateway.traffic.gate("a/v/m") == "open"  # another's probe is on its way
+
+    async def test_behind_one_that_is_well_no_probe_is_claimed(self) -> None:
+        scene = Scene(a=["well"], b=["never"])
+        scene.opened("b", ago=31)
+        await attempt_each(scene.call(), scene.start)
+        assert (scene.asked, scene.log.claimed) == (["a"], [])
+
+    async def test_one_that_opens_on_the_way_is_not_asked_again(self) -> None:
+        scene = Scene(a=[DOWN])
+        for _ in range(3):
+            scene.gateway.traffic.record("a", "v/m", None, "unavailable")
+        await failure(scene)
+        assert scene.asked == ["a", "a"]  # the fourth and the fifth in a row
+        assert scene.gateway.traffic.gate("a/v/m") == "open"
+
+
+class TestBudget:
+    async def test_an_outage_gets_a_fifth_more_load(self) -> None:
+        """Every call is for another model, so that no breaker helps."""
+        scene = Scene(a=[DOWN])
+        calls = 300
+        for number in range(calls):
+            scene.clock.time += 0.05
+            with pytest.raises(ProviderUnavailable):
+                await attempt_each(scene.call(candidate("a", f"v/m{number}")), scene.start)
+        windows = calls * 0.05 / 10 + 1  # each of which has its floor
+        assert len(scene.asked) - calls <= EXTRA_SHARE * calls + EXTRA_FLOOR * windows
+        assert len(scene.asked) > calls
+
+    async def test_breakers_make_it_less(self) -> None:
+        scene = Scene(a=[DOWN], b=[DOWN])
+        calls = 200
+        for _ in range(calls):
+            scene.clock.time += 0.1
+            await failure(scene)
+        assert len(scene.asked) <= calls * (1 + EXTRA_SHARE)
+
+    async def test_one_that_is_well_is_asked_whatever_the_budget(self) -> None:
+        scene = Scene(a=[LOST], b=["well"])
+        while scene.gateway.retries.take(scene.clock.monotonic()):
+            """Spent."""
+        done = await attempt_each(scene.call(), scene.start)
+        assert done.attempts == 2
+
+    async def test_one_that_failed_lately_is_not(self) -> None:
+        scene = Scene(a=[LOST], b=["never"])
+        scene.gateway.traffic.record("b", "v/m", None, "unavailable")
+        while scene.gateway.retries.take(scene.clock.monotonic()):
+            """Spent."""
+        await failure(scene)
+        assert scene.asked == ["a"]
+
+
+class TestWhatTheClientIsTold:
+    @pytest.mark.parametrize(
+        ("told", "seconds"),
+        [(busy(None), 1), (busy(30.0), 30), (busy(30.2), 31), (busy(10**6), 3600), (busy(0.0), 1)],
+    )
+    async def test_all_rate_limited(self, told: UpstreamError, seconds: int) -> None:
+        scene = Scene(a=[told])
+        error = await failure(scene)
+        assert isinstance(error, RateLimited)
+        assert (error.code, error.retry_after) == ("upstream_rate_limited", seconds)
+
+    async def test_the_soonest_of_several(self) -> None:
+        error = await failure(Scene(a=[busy(50.0)], b=[busy(40.0)]))
+        assert error.retry_after == 40
+
+    async def test_not_all_rate_limited(self) -> None:
+        assert isinstance(await failure(Scene(a=[busy(50.0)], b=[KEY])), ProviderUnavailable)
+
+    async def test_a_refusal_names_its_field_only_if_it_told_one(self) -> None:
+        error = await failure(Scene(a=[UpstreamError("rejected", status=422)]))
+        assert "names the field" not in error.message
+        assert "code unknown" in error.message
+
+    async def test_every_failed_attempt_is_logged_and_counted(self) -> None:
+        scene = Scene(a=[DOWN, "well"])
+        await attempt_each(scene.call(), scene.start)
+        (step,) = scene.telemetry.steps
+        assert (step["outcome"], step["provider"], step["model"], step["error"], step["status"]) == (
+            "attempt_failed", "a", "v/m", "unavailable", 500
+        )  # fmt: skip
+
+
+class TestUpstream:
+    async def test_each_attempt_knows_its_own_provider(self) -> None:
+        scene = Scene(a=[DOWN], b=["well"])
+        await attempt_each(scene.call(), scene.start)
+        assert [(seen.provider, seen.model_id, seen.base_url) for seen in scene.upstreams] == [
+            ("a", "a-id", "https://a.example"),
+            ("b", "b-id", "https://b.example"),
+        ]
+        assert scene.upstreams[0].session == "key_1/s"
+        assert await scene.upstreams[0].first_time("text")
+
+    async def test_a_model_that_can_say_less_is_asked_for_less(self) -> None:
+        scene = Scene(a=[DOWN], b=["well"])
+        await attempt_each(scene.call(candidate("a", max_output=100), candidate("b")), scene.start)
+        assert scene.limits == [100, 500]
+
+    async def test_one_that_reasons_may_be_silent_for_longer(self) -> None:
+        scene = Scene(a=["well"])
+        await attempt_each(scene.call(candidate("a", can=("chat", "reasoning"))), scene.start)
+        await attempt_each(scene.call(candidate("a")), scene.start)
+        reasoning, plain = scene.upstreams
+        assert reasoning.timeouts.first_byte == REASONING_FIRST_BYTE_S > plain.timeouts.first_byte
