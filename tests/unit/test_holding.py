@@ -115,6 +115,7 @@ async def test_a_cap_binds_as_the_wallet_does() -> None:
         (Wallets(10**9, spend=KeySpend(Nano(0), Nano(1000), Nano(0))), {"cap"}, CAPPED, "spend_cap_reached"),
         (Wallets(10**9, spend=KeySpend(Nano(0), Nano(1000), Nano(WHOLE))), {"cap"}, CAPPED, "in_flight_holds"),
         (Wallets(10**9, spend=KeySpend(Nano(0), Nano(1000), None)), {"cap"}, CAPPED, "spend_cap_reached"),
+        (Wallets(1000), {"balance"}, CAPPED, "insufficient_balance"),  # whose cap was lifted since
         # Both bind: what is in flight of the wallet would not help a key whose cap is used up.
         (Wallets(1000, WHOLE, KeySpend(Nano(9), Nano(9), Nano(0))), {"balance", "cap"}, CAPPED, "spend_cap_reached"),
     ],

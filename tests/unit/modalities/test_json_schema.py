@@ -47,6 +47,7 @@ BAD: list[tuple[Any, str]] = [
     ([], "must be an object"),
     ({"type": "text"}, "'text' is not a JSON schema type"),
     ({"type": ["string", "text"]}, "'text' is not a JSON schema type"),
+    ({"minimum": "1"}, "minimum must be a number"),
     ({"type": []}, "type must name a type"),
     (
         {"$defs": {f"d{at}": {"$ref": f"#/$defs/d{at + 1}"} for at in range(MAX_CHAIN + 1)}, "$ref": "#/$defs/d0"},
