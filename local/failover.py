@@ -276,7 +276,7 @@ class _NoLog:
     async def breakers(self) -> Mapping[str, Opening]:
         return {}
 
-    async def set_breaker(self, key: str, opening: Opening | None) -> None:
+    async def set_breaker(self, key: str, opening: Opening | None, now: int) -> None:
         """Forgets it."""
 
     async def claim_probe(self, key: str, now: int) -> bool:

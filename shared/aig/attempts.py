@@ -9,7 +9,15 @@ from typing import Generic, TypeVar
 
 from aig.call import ANSWER_S, OpenCall
 from aig.catalog.routing import Candidate
-from aig.errors import AIGError, InvalidRequest, ProviderUnavailable, RateLimited, UpstreamError, UpstreamTimeout
+from aig.errors import (
+    AIGError,
+    InvalidRequest,
+    ProviderUnavailable,
+    RateLimited,
+    RequestTooLarge,
+    UpstreamError,
+    UpstreamTimeout,
+)
 from aig.modalities.upstream import Upstream
 from aig.ports import Adapter
 
@@ -20,6 +28,7 @@ BACK_OFF_S = 0.1  # doubled with every attempt; the wait is anything up to it
 LONGEST_WAIT_S = 20.0  # a client that waits longer for nothing is better told to come back
 REASONING_FIRST_BYTE_S = 60.0
 LONGEST_RETRY_AFTER_S = 3600
+LEAST_ATTEMPT_S = 1.0  # in less, nobody could answer, and would be blamed for it
 
 Start = Callable[[Adapter, Upstream, int], Awaitable[T]]
 
@@ -54,7 +63,7 @@ async def attempt_each(call: OpenCall, start: Start[T]) -> Attempted[T]:
             latency_ms = (gateway.clock.monotonic() - started) * 1000
             gateway.traffic.record(candidate.offer.provider.name, candidate.model.slug, latency_ms, None)
             return Attempted(candidate, len(failures) + 1, answer)
-    if not call.left(ANSWER_S):
+    if call.left(ANSWER_S) < LEAST_ATTEMPT_S:
         failures.append(UpstreamError("timeout"))
     raise _client_error(failures)
 
@@ -96,8 +105,9 @@ class _Plan:
 
     async def after(self, failed: Candidate, error: UpstreamError) -> Candidate | None:
         """The next to ask, once it is time; None if that would help nobody."""
-        if not error.retryable or self._asked.total() >= MAX_ATTEMPTS or not self._call.left(ANSWER_S):
-            return None  # in no time at all nobody could answer, and would be blamed for it
+        left = self._call.left(ANSWER_S) - LEAST_ATTEMPT_S
+        if not error.retryable or self._asked.total() >= MAX_ATTEMPTS or left < 0:
+            return None
         self._remember(failed, error)
         clock, traffic, retries = self._call.gateway.clock, self._call.gateway.traffic, self._call.gateway.retries
         if self._fresh:
@@ -111,7 +121,7 @@ class _Plan:
             return None
         at, following = min(waiting, key=lambda pair: pair[0])
         wait = at - clock.monotonic()
-        if wait > min(LONGEST_WAIT_S, self._call.left(ANSWER_S)) or not retries.take(clock.monotonic()):
+        if wait > min(LONGEST_WAIT_S, left) or not retries.take(clock.monotonic()):
             return None
         await asyncio.sleep(max(0.0, wait))
         return self._take(following)
@@ -159,19 +169,23 @@ def record_failure(call: OpenCall, candidate: Candidate, error: UpstreamError) -
         status=error.status,
         code=error.code,
     )
+    provider, traffic = candidate.offer.provider, call.gateway.traffic
     if error.kind == "rejected":
+        if error.status is not None:  # of the provider's, and not of its adapter, which has asked nobody
+            traffic.record_refusal(provider.name, candidate.model.slug)
         return
-    call.gateway.traffic.record(candidate.offer.provider.name, candidate.model.slug, None, error.kind)
-    if error.kind == "auth":
-        call.gateway.telemetry.alarm("ProviderKeyRefused", provider=candidate.offer.provider.name, status=error.status)
+    traffic.record(provider.name, candidate.model.slug, None, error.kind)
+    if error.kind == "auth" and not candidate.model.sandbox:
+        call.gateway.telemetry.alarm("ProviderKeyRefused", provider=provider.name, status=error.status)
 
 
 def _client_error(failures: Sequence[UpstreamError]) -> AIGError:
     """One error of ours for all that went wrong upstream, in our words only."""
     last = failures[-1]
     if last.kind == "rejected":
+        kind = RequestTooLarge if last.status == 413 else InvalidRequest
         named = f" It names the field {last.param}." if last.param else ""
-        return InvalidRequest(
+        return kind(
             f"The provider refused the request (code {last.code or 'unknown'}).{named} Change the request.",
             code=last.code,
             param=last.param,

@@ -28,6 +28,7 @@ class Breaker:
     """One provider's model, as one environment sees it. `opening` is shared with the others."""
 
     opening: Opening | None = None
+    closed_at: float = float("-inf")  # what failed before that is forgiven
     _consecutive: int = 0
     _recent: deque[tuple[float, bool]] = field(default_factory=deque)
     _probed_at: float = float("-inf")
@@ -49,9 +50,8 @@ class Breaker:
         self._consecutive = 0
         self._saw(now, failed=False)
         closed = self.opening is not None
-        self.opening = None
         if closed:
-            self._recent.clear()
+            self._close(now)
         return closed
 
     def failed(self, now: float, *, at_once: bool = False) -> bool:
@@ -69,12 +69,19 @@ class Breaker:
         self._probed_at = float("-inf")
         return True
 
-    def learn(self, opening: Opening | None) -> None:
+    def answered(self, now: float) -> bool:
+        """A request was refused, which shows that somebody is there: whether that has closed it."""
+        return self.succeeded(now) if self.opening is not None else False
+
+    def learn(self, opening: Opening | None, now: float) -> None:
         """What the environments together know of it."""
         if opening is None and self.opening is not None:
-            self._consecutive = 0
-            self._recent.clear()
+            self._close(now)
         self.opening = opening
+
+    def _close(self, now: float) -> None:
+        self.opening, self.closed_at, self._consecutive = None, now, 0
+        self._recent.clear()
 
     @property
     def well(self) -> bool:

@@ -71,8 +71,8 @@ class HealthLog(Protocol):
         """Those that are open, by `provider/vendor/model`."""
         ...
 
-    async def set_breaker(self, key: str, opening: Opening | None) -> None:
-        """None: it is closed."""
+    async def set_breaker(self, key: str, opening: Opening | None, now: int) -> None:
+        """None: it is closed. `now` in unix seconds."""
         ...
 
     async def claim_probe(self, key: str, now: int) -> bool:

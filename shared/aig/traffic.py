@@ -19,10 +19,11 @@ T = TypeVar("T")
 FLUSH_EVERY_S = 10.0
 CHANGE_EVERY_S = 1.0
 STANDING_MIN = 5
+LATELY_MIN = 2  # the minute that has just begun knows nothing yet
 TELLING_REQUESTS = 5  # fewer say nothing: one mishap must not send all traffic elsewhere
 STALE_S = 60.0
 LOOK_S = 0.3
-SHARE_S = 2.0
+SHARE_S = 0.5
 
 
 class Traffic:
@@ -51,6 +52,12 @@ class Traffic:
         if changed:
             self._changed.add(key)
 
+    def record_refusal(self, provider: str, model: str) -> None:
+        """One attempt that was refused for what it asked: that says nothing of a provider but that it answers."""
+        key = f"{provider}/{model}"
+        if key in self._breakers and self._breakers[key].answered(self._clock.now()):
+            self._changed.add(key)
+
     def record_speed(self, provider: str, model: str, output_tokens: int, generating_ms: float) -> None:
         """What a run that ended made of output, and how long it took after its first byte."""
         self._minute(provider, model).record_speed(output_tokens, round(generating_ms))
@@ -76,16 +83,16 @@ class Traffic:
             return True
 
     def standing(self, candidate: Candidate) -> Standing:
-        """How fast it was in the last five minutes and how well in this one, of all environments as far as we know."""
+        """How fast it was in the last five minutes and how well in the last two, for all that we know."""
         provider, model = candidate.offer.provider.name, candidate.model.slug
         seen = [minute for minute in self._shared.get(provider, ()) if minute.model == model]
         seen += [minute for (p, m, _), minute in self._pending.items() if (p, m) == (provider, model)]
-        now = self._clock.now()
-        window, lately = summarise(seen, now, STANDING_MIN), summarise(seen, now, 1)
-        state = lately.state if lately.requests >= TELLING_REQUESTS else "unknown"
-        if self.gate(candidate.key) == "open":
-            state = "down"
-        return Standing(state, window.p50_ms, window.tokens_per_s)
+        now, breaker = self._clock.now(), self._breakers.get(candidate.key, Breaker())
+        window = summarise(seen, now, STANDING_MIN)
+        counted = [minute for minute in seen if minute.minute * 60 > breaker.closed_at]
+        lately, gate = summarise(counted, now, LATELY_MIN), breaker.gate(now)
+        state = lately.state if gate == "closed" and lately.requests >= TELLING_REQUESTS else "unknown"
+        return Standing("down" if gate == "open" else state, window.p50_ms, window.tokens_per_s)
 
     async def look(self, providers: Iterable[str]) -> None:
         """Read what the others know, if nobody here has looked for a minute."""
@@ -110,7 +117,14 @@ class Traffic:
             return
         self._shared.update(zip(names, [list(seen) for seen in minutes], strict=True))
         for key in {*openings, *self._breakers} - self._changed - {*told}:
-            self._breakers.setdefault(key, Breaker()).learn(openings.get(key))
+            self._breakers.setdefault(key, Breaker()).learn(openings.get(key), self._clock.now())
+
+    def _keep(self, minutes: Iterable[Minute]) -> None:
+        """Ours, until the next read brings them back; what is too old for a standing goes."""
+        first = int(self._clock.now()) // 60 - STANDING_MIN + 1
+        for minute in minutes:
+            seen = self._shared.get(minute.provider, [])
+            self._shared[minute.provider] = [*(old for old in seen if old.minute >= first), minute]
 
     async def beside(self, work: Awaitable[T]) -> T:
         """The result of `work`, with what is due for sharing at the same time."""
@@ -136,13 +150,12 @@ class Traffic:
         if flush:
             self._flushed_at = now
             pending, self._pending = self._pending, {}
-            for minute in pending.values():  # ours until the next read brings them back
-                self._shared.setdefault(minute.provider, []).append(minute)
+            self._keep(pending.values())
+        now_s = int(self._clock.now())
         try:
             async with asyncio.timeout(SHARE_S):
-                for key in changed:
-                    await self._log.set_breaker(key, self._breakers[key].opening)
-                await self._log.add(pending.values())
+                tell = [self._log.set_breaker(key, self._breakers[key].opening, now_s) for key in changed]
+                await asyncio.gather(self._log.add(pending.values()), *tell)
         except Exception:
             self._changed |= changed
             return

@@ -51,7 +51,7 @@ class SharedLog:
     async def breakers(self) -> Mapping[str, Opening]:
         return dict(self.open)
 
-    async def set_breaker(self, key: str, opening: Opening | None) -> None:
+    async def set_breaker(self, key: str, opening: Opening | None, now: int) -> None:
         self.open.pop(key, None)
         if opening:
             self.open[key] = opening
@@ -173,7 +173,7 @@ class BrokenLog(SharedLog):
         await self._break()
 
     @override
-    async def set_breaker(self, key: str, opening: Opening | None) -> None:
+    async def set_breaker(self, key: str, opening: Opening | None, now: int) -> None:
         await self._break()
 
     @override

@@ -56,7 +56,7 @@ class Log:
     async def breakers(self) -> Mapping[str, Opening]:
         return self.open
 
-    async def set_breaker(self, key: str, opening: Opening | None) -> None:
+    async def set_breaker(self, key: str, opening: Opening | None, now: int) -> None:
         """Forgets it."""
 
     async def claim_probe(self, key: str, now: int) -> bool:

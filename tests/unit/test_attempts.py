@@ -1,14 +1,23 @@
 """Whom a call asks, in which order, how often, for how long, and what its client is told when nobody answers."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from aig import attempts
-from aig.attempts import MAX_ATTEMPTS, REASONING_FIRST_BYTE_S, attempt_each
+from aig.attempts import LEAST_ATTEMPT_S, MAX_ATTEMPTS, REASONING_FIRST_BYTE_S, attempt_each
 from aig.breaker import EXTRA_FLOOR, EXTRA_SHARE
 from aig.call import ANSWER_S
-from aig.errors import AIGError, InvalidRequest, ProviderUnavailable, RateLimited, UpstreamError, UpstreamTimeout
+from aig.errors import (
+    AIGError,
+    InvalidRequest,
+    ProviderUnavailable,
+    RateLimited,
+    RequestTooLarge,
+    UpstreamError,
+    UpstreamTimeout,
+)
 from aig.modalities.upstream import Upstream
 from aig.ports import Adapter
 from tests.unit.calls import HANGS, Scene, candidate
@@ -168,6 +177,7 @@ class TestWaiting:
 class TestDeadline:
     async def test_one_that_hangs_leaves_time_for_those_after_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(attempts, "ANSWER_S", 0.06)
+        monkeypatch.setattr(attempts, "LEAST_ATTEMPT_S", 0.0)
         scene = Scene(a=[HANGS], b=[HANGS], c=["well"])
         scene.takes = {"a": 0.02, "b": 0.02}
         done = await attempt_each(scene.call(), scene.start)
@@ -181,8 +191,16 @@ class TestDeadline:
         assert scene.asked == ["a"]
         assert scene.gateway.traffic.well("b/v/m")
 
+    @pytest.mark.parametrize(("left", "asked"), [(LEAST_ATTEMPT_S, ["a", "b"]), (LEAST_ATTEMPT_S - 0.1, ["a"])])
+    async def test_with_too_little_time_nobody_is_asked_either(self, left: float, asked: list[str]) -> None:
+        scene = Scene(a=[DOWN], b=[REFUSED])
+        scene.takes["a"] = ANSWER_S - left
+        await failure(scene)
+        assert scene.asked == asked
+
     async def test_all_hang(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(attempts, "ANSWER_S", 0.06)
+        monkeypatch.setattr(attempts, "LEAST_ATTEMPT_S", 0.0)
         scene = Scene(a=[HANGS], b=[HANGS])
         assert isinstance(await failure(scene), UpstreamTimeout)
         assert scene.asked == ["a", "b"]
@@ -217,6 +235,19 @@ class TestBreakers:
         done = await attempt_each(scene.call(), scene.start)
         assert (done.candidate.key, scene.asked) == ("b/v/m", ["b"])
         assert scene.gateway.traffic.gate("a/v/m") == "open"  # another's probe is on its way
+
+    async def test_a_probe_that_is_refused_closes_it(self) -> None:
+        """Whoever refuses a request has read it."""
+        scene = Scene(a=[REFUSED])
+        scene.opened("a", ago=31)
+        assert isinstance(await failure(scene), InvalidRequest)
+        assert scene.gateway.traffic.gate("a/v/m") == "closed"
+
+    async def test_but_not_one_that_its_own_adapter_refuses(self) -> None:
+        scene = Scene(a=[UpstreamError("rejected", code="unsupported_parameter", param="n")])
+        scene.opened("a", ago=31)
+        await failure(scene)
+        assert scene.gateway.traffic.gate("a/v/m") == "open"
 
     async def test_behind_one_that_is_well_no_probe_is_claimed(self) -> None:
         scene = Scene(a=["well"], b=["never"])
@@ -292,6 +323,17 @@ class TestWhatTheClientIsTold:
         error = await failure(Scene(a=[UpstreamError("rejected", status=422)]))
         assert "names the field" not in error.message
         assert "code unknown" in error.message
+
+    async def test_a_request_that_is_too_large_for_the_provider(self) -> None:
+        assert isinstance(await failure(Scene(a=[UpstreamError("rejected", status=413)])), RequestTooLarge)
+
+    async def test_a_test_model_alarms_nobody(self) -> None:
+        scene = Scene(a=[KEY])
+        tested = candidate("a")
+        sandbox = replace(tested, model=replace(tested.model, sandbox=True))
+        with pytest.raises(ProviderUnavailable):
+            await attempt_each(scene.call(sandbox), scene.start)
+        assert scene.telemetry.alarms == []
 
     async def test_every_failed_attempt_is_logged_and_counted(self) -> None:
         scene = Scene(a=[DOWN, "well"])

@@ -83,13 +83,21 @@ class TestBreaker:
 
     def test_it_learns_what_the_others_know(self) -> None:
         breaker = Breaker()
-        breaker.learn(Opening(3, int(NOW) + 90))
+        breaker.learn(Opening(3, int(NOW) + 90), NOW)
         assert breaker.gate(NOW) == "open"
         assert not breaker.well
-        breaker.learn(None)
+        breaker.learn(None, NOW)
         assert breaker.well
         breaker.failed(NOW)
-        breaker.learn(None)  # that nobody has opened it says nothing of what was met here
+        breaker.learn(None, NOW)  # that nobody has opened it says nothing of what was met here
+        assert not breaker.well
+
+    def test_a_refusal_closes_an_open_one_and_makes_none_well(self) -> None:
+        breaker = opened()
+        assert breaker.answered(NOW + OPEN_S)
+        assert breaker.gate(NOW + OPEN_S) == "closed"
+        breaker.failed(NOW + OPEN_S)
+        assert not breaker.answered(NOW + OPEN_S)
         assert not breaker.well
 
 

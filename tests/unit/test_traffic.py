@@ -41,7 +41,7 @@ class Log(HealthLog):
         return dict(self.open)
 
     @override
-    async def set_breaker(self, key: str, opening: Opening | None) -> None:
+    async def set_breaker(self, key: str, opening: Opening | None, now: int) -> None:
         if self.busy:
             raise StoreBusy("throttled")
         self.breaker_writes += 1
@@ -214,6 +214,49 @@ async def test_speed_is_told_of_what_ended() -> None:
         traffic.record("p", "v/m", 240.0, None)
     traffic.record_speed("p", "v/m", 300, 1500.0)
     assert traffic.standing(CANDIDATE) == Standing("healthy", 250, 200.0)
+
+
+async def test_the_minute_that_has_just_begun_does_not_make_well() -> None:
+    clock = FixedClock(659.0)
+    traffic = Traffic(Log(), clock)
+    for number in range(20):
+        traffic.record("p", "v/m", *((None, "unavailable") if number % 3 else (20.0, None)))
+    assert traffic.standing(CANDIDATE).state == "down"
+    clock.time = 661.0
+    assert traffic.standing(CANDIDATE).state == "down"
+    clock.time = 780.0
+    assert traffic.standing(CANDIDATE).state == "unknown"
+
+
+async def test_what_failed_before_its_breaker_closed_is_forgiven() -> None:
+    clock = FixedClock(600.0)
+    traffic = Traffic(Log(), clock)
+    for _ in range(5):
+        traffic.record("p", "v/m", None, "unavailable")
+    assert traffic.standing(CANDIDATE).state == "down"
+    clock.time = 631.0  # it is time to find out, which nobody would behind one that is well
+    assert traffic.standing(CANDIDATE).state == "unknown"
+    traffic.record("p", "v/m", 20.0, None)
+    assert traffic.standing(CANDIDATE).state == "unknown"
+    clock.time = 665.0
+    for _ in range(5):
+        traffic.record("p", "v/m", 20.0, None)
+    assert traffic.standing(CANDIDATE).state == "healthy"
+
+
+async def test_a_refusal_shows_that_somebody_is_there() -> None:
+    log, clock = Log(), FixedClock(600.0)
+    traffic = Traffic(log, clock)
+    traffic.record_refusal("p", "v/m")  # of whom nothing is known
+    traffic.record("p", "v/m", None, "auth")
+    await traffic.share_if_due()
+    assert set(log.open) == {"p/v/m"}
+    clock.time += 31
+    traffic.record_refusal("p", "v/m")
+    assert traffic.gate("p/v/m") == "closed"
+    await traffic.share_if_due()
+    assert log.open == {}
+    assert sum(seen.succeeded for seen in log.written) == 0
 
 
 async def test_few_attempts_say_nothing_of_how_well_it_is() -> None:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing_extensions import override
 
 from aig.breaker import Opening
-from aig.traffic import CHANGE_EVERY_S, FLUSH_EVERY_S, Traffic
+from aig.ports import StoreBusy
+from aig.traffic import CHANGE_EVERY_S, FLUSH_EVERY_S, STANDING_MIN, Traffic
 from tests.unit.clock import FixedClock
 from tests.unit.test_traffic import Log
 
@@ -74,6 +75,21 @@ async def test_what_another_has_closed_is_closed_here_with_the_next_read() -> No
     traffic.record("p", "v/other", 20.0, None)
     await traffic.share_if_due()
     assert traffic.gate("p/v/m") == "closed"
+
+
+async def test_what_it_keeps_does_not_grow_while_it_cannot_read() -> None:
+    class Unreadable(Log):
+        @override
+        async def breakers(self) -> Mapping[str, Opening]:
+            raise StoreBusy("throttled")
+
+    clock = FixedClock(600.0)
+    traffic = Traffic(Unreadable(), clock)
+    for _ in range(100):
+        clock.time += 60
+        traffic.record("p", "v/m", 20.0, None)
+        await traffic.share_if_due()
+    assert len(traffic._shared["p"]) == STANDING_MIN
 
 
 async def test_a_change_that_is_not_told_yet_is_not_unlearned() -> None:

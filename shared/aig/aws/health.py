@@ -6,6 +6,7 @@ Items:
 All go by themselves, after two hours.
 """
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 
 from aig.aws.table import Table, Value
@@ -20,27 +21,29 @@ class DynamoHealth:
         self._table = table
 
     async def add(self, minutes: Iterable[Minute]) -> None:
-        for minute in minutes:
-            values: dict[str, Value] = {
-                ":ttl": minute.minute * 60 + RETENTION_S,
-                ":succeeded": minute.succeeded,
-                ":failed": minute.failed,
-                ":tokens": minute.output_tokens,
-                ":ms": minute.generating_ms,
-            }
-            sets, adds = (
-                "SET #ttl = :ttl",
-                "ADD succeeded :succeeded, failed :failed, output_tokens :tokens, generating_ms :ms",
-            )
-            if minute.last_error:
-                sets += ", last_error = :error"
-                values[":error"] = minute.last_error
-            for bucket, count in minute.latency.items():
-                adds += f", bucket_{bucket} :b{bucket}"
-                values[f":b{bucket}"] = count
-            await self._table.update(
-                f"health#{minute.provider}", f"{minute.minute}#{minute.model}", f"{sets} {adds}", values, ttl="ttl"
-            )
+        await asyncio.gather(*(self._add(minute) for minute in minutes))
+
+    async def _add(self, minute: Minute) -> None:
+        values: dict[str, Value] = {
+            ":ttl": minute.minute * 60 + RETENTION_S,
+            ":succeeded": minute.succeeded,
+            ":failed": minute.failed,
+            ":tokens": minute.output_tokens,
+            ":ms": minute.generating_ms,
+        }
+        sets, adds = (
+            "SET #ttl = :ttl",
+            "ADD succeeded :succeeded, failed :failed, output_tokens :tokens, generating_ms :ms",
+        )
+        if minute.last_error:
+            sets += ", last_error = :error"
+            values[":error"] = minute.last_error
+        for bucket, count in minute.latency.items():
+            adds += f", bucket_{bucket} :b{bucket}"
+            values[f":b{bucket}"] = count
+        await self._table.update(
+            f"health#{minute.provider}", f"{minute.minute}#{minute.model}", f"{sets} {adds}", values, ttl="ttl"
+        )
 
     async def since(self, provider: str, minute: int) -> Sequence[Minute]:
         items = await self._table.query("pk = :pk AND sk >= :sk", {":pk": f"health#{provider}", ":sk": str(minute)})
@@ -63,8 +66,8 @@ class DynamoHealth:
         items = await self._table.query("pk = :pk", {":pk": _BREAKERS})
         return {item["sk"]: Opening(item["times"], item["open_until"]) for item in items if item.get("times")}
 
-    async def set_breaker(self, key: str, opening: Opening | None) -> None:
-        until = opening.until if opening else 0
+    async def set_breaker(self, key: str, opening: Opening | None, now: int) -> None:
+        until = opening.until if opening else now
         await self._table.update(
             _BREAKERS,
             key,

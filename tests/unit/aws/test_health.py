@@ -21,15 +21,15 @@ def health(container: Container, monkeypatch: pytest.MonkeyPatch, request: pytes
 
 async def test_an_open_breaker_is_there_for_all_and_a_closed_one_is_not(health: DynamoHealth) -> None:
     assert await health.breakers() == {}
-    await health.set_breaker(KEY, Opening(2, NOW + 60))
-    await health.set_breaker("q/v/m", Opening(1, NOW + 30))
+    await health.set_breaker(KEY, Opening(2, NOW + 60), NOW)
+    await health.set_breaker("q/v/m", Opening(1, NOW + 30), NOW)
     assert await health.breakers() == {KEY: Opening(2, NOW + 60), "q/v/m": Opening(1, NOW + 30)}
-    await health.set_breaker(KEY, None)
+    await health.set_breaker(KEY, None, NOW)
     assert await health.breakers() == {"q/v/m": Opening(1, NOW + 30)}
 
 
 async def test_one_probe_at_a_time_and_another_when_it_is_lost(health: DynamoHealth) -> None:
-    await health.set_breaker(KEY, Opening(1, NOW))
+    await health.set_breaker(KEY, Opening(1, NOW), NOW)
     assert await health.claim_probe(KEY, NOW)
     assert not await health.claim_probe(KEY, NOW)
     assert not await health.claim_probe(KEY, NOW + PROBE_S - 1)
@@ -38,16 +38,16 @@ async def test_one_probe_at_a_time_and_another_when_it_is_lost(health: DynamoHea
 
 
 async def test_a_breaker_that_opens_anew_has_its_next_probe(health: DynamoHealth) -> None:
-    await health.set_breaker(KEY, Opening(1, NOW))
+    await health.set_breaker(KEY, Opening(1, NOW), NOW)
     assert await health.claim_probe(KEY, NOW)
-    await health.set_breaker(KEY, Opening(2, NOW + 1))
+    await health.set_breaker(KEY, Opening(2, NOW + 1), NOW)
     assert await health.claim_probe(KEY, NOW + 1)
 
 
 async def test_a_probe_of_what_is_gone_from_the_table_harms_nobody(health: DynamoHealth, container: Container) -> None:
     """An item goes after two hours; an environment that could not read since may still ask for its probe."""
     assert await health.claim_probe(KEY, NOW)
-    await health.set_breaker("q/v/m", Opening(1, NOW + 30))
+    await health.set_breaker("q/v/m", Opening(1, NOW + 30), NOW)
     assert await health.breakers() == {"q/v/m": Opening(1, NOW + 30)}
     item = await container.table.get(table_of_breakers._BREAKERS, KEY)
     assert item is not None
