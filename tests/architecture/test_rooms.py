@@ -62,6 +62,7 @@ ADAPTERS = "layers/providers/aig_providers/"
 ROOMS = {
     "anthropic": {"anthropic", "claude"},
     "bedrock": {"bedrock", "anthropic", "claude", "cohere"},
+    "claude": {"anthropic", "claude"},
     "cohere": {"cohere"},
     "google": {"google", "gemini"},
     "openai_compatible": {"groq"},  # one of its answers' fields

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 
+from aig.catalog.model import IMAGE_TOKENS
 from aig.catalog.routing import Candidate
 from aig.errors import AIGError, BudgetExceeded, RateLimited
 from aig.holding import DEFAULT_MAX_OUTPUT, HOLD_TTL_S, IN_FLIGHT_RETRY_AFTER_S, take_hold
@@ -83,6 +84,14 @@ async def test_of_many_inputs_each_has_a_context_of_its_own() -> None:
     many = replace(DEMAND, input_tokens=10**9, inputs=3, output_tokens=0)
     hold, output = await take(Wallets(), demand=many)
     assert (hold.amount, output) == (300_000 * 1_000 * 105 // 100, 0)
+
+
+async def test_a_picture_is_as_many_tokens_as_the_model_makes_of_it() -> None:
+    made = candidate("a")
+    fine = replace(made, model=replace(made.model, image_tokens=40_000))
+    for one, tokens in ((made, 2 * IMAGE_TOKENS), (fine, 80_000)):
+        hold, _ = await take(Wallets(), one, demand=replace(DEMAND, images=2))
+        assert hold.amount == ((1000 + tokens) * 1_000 + 600 * 2_000) * 105 // 100
 
 
 async def test_every_sample_is_paid_for() -> None:

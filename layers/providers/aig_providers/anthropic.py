@@ -12,7 +12,8 @@ from aig.modalities.chat import ChatChunk, ChatRequest, ChatResult
 from aig.modalities.upstream import Upstream
 from aig.modalities.usage import Usage
 from aig_providers import wire
-from aig_providers.anthropic_messages import FORMAT, messages_body
+from aig_providers.anthropic_messages import messages_body
+from aig_providers.claude_thinking import FORMAT
 from aig_providers.shapes import arguments_json, chunk, completion, tool_call
 from aig_providers.wire import Detail, HttpRequest, Post, count, parse_object
 

@@ -7,23 +7,21 @@ from typing import Any
 
 from aig.modalities.chat import ChatRequest
 from aig.modalities.upstream import Upstream
+from aig_providers.claude_thinking import FORMAT, thinking_switches
 from aig_providers.shapes import (
-    EFFORT_BUDGETS,
     arguments_object,
     data_url,
     function_tools,
     own_details,
     refuse,
+    sampling,
     text_of,
     unsupported,
 )
 
-FORMAT = "anthropic-claude-v1"  # whose signatures these are, in reasoning_details
-LEAST_BUDGET = 1024  # below it Anthropic refuses to think
 _REFUSED = ("logprobs", "top_logprobs", "logit_bias", "audio", "prediction")
 _FOREIGN_ID = re.compile(r"[^a-zA-Z0-9_-]")
 _JSON_ONLY = "Answer with a single JSON object and nothing else."
-_EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh"}
 
 Block = dict[str, Any]
 
@@ -44,7 +42,7 @@ def messages_body(upstream: Upstream, request: ChatRequest, max_output_tokens: i
         body["tools"] = [_tool(tool) for tool in tools]
         if wanted := _tool_choice(choice, source.get("parallel_tool_calls")):
             body["tool_choice"] = wanted
-    thinking, effort = _thinking(upstream, source, max_output_tokens, choice)
+    thinking, effort = thinking_switches(upstream, source, max_output_tokens, choice)
     if thinking:
         body["thinking"] = thinking
     if effort:
@@ -56,8 +54,9 @@ def messages_body(upstream: Upstream, request: ChatRequest, max_output_tokens: i
 
 def _settings(source: Mapping[str, Any]) -> dict[str, Any]:
     """What is no part of the prompt."""
-    names = ("temperature", "top_p", "top_k", "cache_control")
-    settings = {name: source[name] for name in names if source.get(name) is not None}
+    settings = sampling(source, usual=False)  # Claude 4.5 refuses temperature beside top_p
+    if source.get("cache_control"):
+        settings["cache_control"] = source["cache_control"]
     if stop := source.get("stop"):
         settings["stop_sequences"] = [stop] if isinstance(stop, str) else stop
     if source.get("user"):
@@ -113,44 +112,6 @@ def _tool_choice(choice: Any, parallel: Any) -> Block | None:
     else:
         return None
     return {**wanted, "disable_parallel_tool_use": True} if parallel is False else wanted
-
-
-def _thinking(
-    upstream: Upstream, source: Mapping[str, Any], max_output_tokens: int, choice: Any
-) -> tuple[Block | None, str | None]:
-    """`thinking` and `output_config.effort`.
-
-    What `thinking` says is sent as far as the model knows it. `reasoning_effort` is a wish: it gives way where thinking
-    would be refused, beside a forced tool or after a tool call whose thinking the client did not send back.
-    """
-    explicit, effort = source.get("thinking"), source.get("reasoning_effort")
-    adaptive = "adaptive_thinking" in upstream.quirks
-    native_effort = _EFFORTS.get(effort or "") if adaptive else None
-    if explicit and explicit["type"] == "disabled":
-        return {"type": "disabled"}, native_effort
-    if effort == "none" and not explicit:
-        return {"type": "disabled"}, None
-    if not explicit and (effort is None or _forced(choice) or not _thought_before(source["messages"])):
-        return None, native_effort
-    if adaptive:
-        return {"type": "adaptive", "display": "summarized"}, native_effort
-    budget = (explicit or {}).get("budget_tokens") or EFFORT_BUDGETS[effort or "medium"]
-    budget = min(budget, max_output_tokens - 1)
-    return ({"type": "enabled", "budget_tokens": budget} if budget >= LEAST_BUDGET else None), None
-
-
-def _forced(choice: Any) -> bool:
-    return choice == "required" or isinstance(choice, Mapping)
-
-
-def _thought_before(messages: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether the tool calls since the user last spoke have their thinking with them."""
-    for message in reversed(messages):
-        if message["role"] == "user":
-            return True
-        if message["role"] == "assistant" and message.get("tool_calls") and not own_details(message, FORMAT):
-            return False
-    return True
 
 
 def conversation(messages: Sequence[Mapping[str, Any]]) -> tuple[list[Block], list[Block]]:

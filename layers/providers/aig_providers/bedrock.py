@@ -24,7 +24,8 @@ from aig.modalities.embed import EmbedRequest, EmbedResult, Text, encoded
 from aig.modalities.upstream import Upstream
 from aig.modalities.usage import Usage
 from aig_providers.batches import embed_in_batches
-from aig_providers.bedrock_messages import FORMAT, converse_arguments
+from aig_providers.bedrock_messages import converse_arguments
+from aig_providers.claude_thinking import FORMAT
 from aig_providers.shapes import arguments_json, chunk, completion, tool_call, unsupported
 from aig_providers.wire import count, within
 

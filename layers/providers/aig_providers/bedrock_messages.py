@@ -9,19 +9,18 @@ from pydantic_core import to_json
 
 from aig.modalities.chat import ChatRequest
 from aig.modalities.upstream import Upstream
+from aig_providers.claude_thinking import FORMAT, thinking_switches
 from aig_providers.shapes import (
-    EFFORT_BUDGETS,
     arguments_object,
     data_url,
     function_tools,
     own_details,
     refuse,
+    sampling,
     text_of,
     unsupported,
 )
 
-# The signatures are Claude's, the same as at Anthropic: a conversation may move between the two.
-FORMAT = "anthropic-claude-v1"
 _REFUSED = ("logprobs", "top_logprobs", "logit_bias", "audio", "prediction")
 _IMAGES = {"image/png": "png", "image/jpeg": "jpeg", "image/gif": "gif", "image/webp": "webp"}
 _DOCUMENTS = {
@@ -38,7 +37,7 @@ _DOCUMENTS = {
 _JSON_ONLY = "Answer with a single JSON object and nothing else."
 _FOREIGN_ID = re.compile(r"[^a-zA-Z0-9_-]")
 _FOREIGN_NAME = re.compile(r"[^a-zA-Z0-9 ()\[\]-]+")
-LEAST_BUDGET = 1024
+_SAMPLING = {"temperature": "temperature", "top_p": "topP"}
 
 Block = dict[str, Any]
 
@@ -62,18 +61,15 @@ def converse_arguments(upstream: Upstream, request: ChatRequest, max_output_toke
     if system:
         arguments["system"] = system
     inference: dict[str, Any] = {"maxTokens": max_output_tokens}
-    inference |= {
-        native: source[name]
-        for name, native in (("temperature", "temperature"), ("top_p", "topP"))
-        if source.get(name) is not None
-    }
+    settings = sampling(source, usual=not _is_claude(upstream))
+    inference |= {native: settings[name] for name, native in _SAMPLING.items() if name in settings}
     if stop := source.get("stop"):
         inference["stopSequences"] = [stop] if isinstance(stop, str) else stop
     arguments["inferenceConfig"] = inference
     tools, choice = function_tools(source)
     if tools and choice != "none":
         arguments["toolConfig"] = _tool_config(tools, choice)
-    if more := _model_fields(upstream, source, max_output_tokens, choice):
+    if more := _model_fields(upstream, source, max_output_tokens, choice, arguments):
         arguments["additionalModelRequestFields"] = more
     if source.get("service_tier") in ("flex", "priority"):
         arguments["serviceTier"] = {"type": source["service_tier"]}
@@ -101,20 +97,23 @@ def _tool_config(tools: Sequence[Mapping[str, Any]], choice: Any) -> dict[str, A
     return config
 
 
-def _model_fields(upstream: Upstream, source: Mapping[str, Any], max_output_tokens: int, choice: Any) -> dict[str, Any]:
+def _is_claude(upstream: Upstream) -> bool:
+    return "claude" in upstream.model_id
+
+
+def _model_fields(
+    upstream: Upstream, source: Mapping[str, Any], max_output_tokens: int, choice: Any, arguments: Mapping[str, Any]
+) -> dict[str, Any]:
     """Claude's own switches for thinking, which Converse passes on; other models have none here."""
     fields = {"top_k": source["top_k"]} if source.get("top_k") is not None else {}
-    if "claude" not in upstream.model_id:
+    if not _is_claude(upstream):
         return fields
-    explicit, effort = source.get("thinking"), source.get("reasoning_effort")
-    forced = choice == "required" or isinstance(choice, Mapping)
-    wished = effort not in (None, "none") and not forced
-    if explicit["type"] == "disabled" if explicit else not wished:
-        return fields
-    if "adaptive_thinking" in upstream.quirks:
-        return {**fields, "thinking": {"type": "adaptive"}}
-    budget = min((explicit or {}).get("budget_tokens") or EFFORT_BUDGETS[effort or "medium"], max_output_tokens - 1)
-    return {**fields, "thinking": {"type": "enabled", "budget_tokens": budget}} if budget >= LEAST_BUDGET else fields
+    thinking, effort = thinking_switches(upstream, source, max_output_tokens, choice)
+    if thinking:
+        fields["thinking"] = thinking
+    if effort and "outputConfig" not in arguments:  # of which Converse itself makes Claude's output_config
+        fields["output_config"] = {"effort": effort}
+    return fields
 
 
 def _conversation(messages: Sequence[Mapping[str, Any]]) -> tuple[list[Block], list[Block]]:

@@ -1,6 +1,6 @@
 """From OpenAI's chat body to the body of Gemini's generateContent. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from pydantic_core import from_json
@@ -14,24 +14,24 @@ from aig_providers.shapes import (
     function_tools,
     own_details,
     refuse,
+    sampling,
     text_of,
     unsupported,
 )
 
 FORMAT = "google-gemini-v1"  # whose signatures these are, in reasoning_details
+UNSIGNED = "skip_thought_signature_validator"
 _REFUSED = ("logit_bias", "audio", "prediction")
 _MODES = {"none": "NONE", "auto": "AUTO", "required": "ANY"}
 _LEVELS = {"none": "MINIMAL", "minimal": "MINIMAL", "low": "LOW", "medium": "MEDIUM", "high": "HIGH", "xhigh": "XHIGH"}
 _SETTINGS = {
-    "temperature": "temperature",
-    "top_p": "topP",
-    "top_k": "topK",
     "n": "candidateCount",
     "seed": "seed",
     "presence_penalty": "presencePenalty",
     "frequency_penalty": "frequencyPenalty",
     "top_logprobs": "logprobs",
 }
+_SAMPLING = {"temperature": "temperature", "top_p": "topP", "top_k": "topK"}
 _AUDIO_TYPES = {"mp3": "audio/mp3", "wav": "audio/wav", "flac": "audio/flac", "ogg": "audio/ogg", "aac": "audio/aac"}
 
 Part = dict[str, Any]
@@ -41,7 +41,7 @@ def generate_body(upstream: Upstream, request: ChatRequest, max_output_tokens: i
     """Raises UpstreamError for what this API cannot do."""
     source = request.body
     refuse(source, _REFUSED)
-    system, contents = _conversation(source["messages"])
+    system, contents = _conversation(source["messages"], upstream.quirks)
     body: dict[str, Any] = {"contents": contents}
     if system:
         body["systemInstruction"] = {"parts": system}
@@ -60,6 +60,8 @@ def generate_body(upstream: Upstream, request: ChatRequest, max_output_tokens: i
 
 def _generation(upstream: Upstream, source: Mapping[str, Any]) -> dict[str, Any]:
     settings = {native: source[name] for name, native in _SETTINGS.items() if source.get(name) is not None}
+    usual = "fixed_sampling" not in upstream.quirks
+    settings |= {_SAMPLING[name]: value for name, value in sampling(source, usual=usual).items()}
     if stop := source.get("stop"):
         settings["stopSequences"] = [stop] if isinstance(stop, str) else stop
     if source.get("logprobs"):
@@ -70,9 +72,8 @@ def _generation(upstream: Upstream, source: Mapping[str, Any]) -> dict[str, Any]
         schema = (wanted.get("json_schema") or {}).get("schema")
         if schema is not None:
             settings["responseJsonSchema"] = schema
-    modalities = source.get("modalities")
-    if isinstance(modalities, list) and set(modalities) - {"text"}:
-        settings["responseModalities"] = [str(modality).upper() for modality in modalities]
+    if set(modalities := source.get("modalities") or ()) - {"text"}:
+        settings["responseModalities"] = [modality.upper() for modality in modalities]
     if thinking := _thinking(upstream, source):
         settings["thinkingConfig"] = thinking
     return settings
@@ -110,7 +111,9 @@ def _calling(choice: Any) -> dict[str, Any]:
     return {"mode": _MODES[choice]}
 
 
-def _conversation(messages: Sequence[Mapping[str, Any]]) -> tuple[list[Part], list[dict[str, Any]]]:
+def _conversation(
+    messages: Sequence[Mapping[str, Any]], quirks: Collection[str]
+) -> tuple[list[Part], list[dict[str, Any]]]:
     """The system instruction's parts, and turns of user and model; neighbours of one role become one."""
     system: list[Part] = []
     contents: list[dict[str, Any]] = []
@@ -124,7 +127,7 @@ def _conversation(messages: Sequence[Mapping[str, Any]]) -> tuple[list[Part], li
             parts = _user(message["content"], f"messages[{at}]")
         elif role == "assistant":
             names |= {call["id"]: call["function"]["name"] for call in _calls(message)}
-            parts = _model(message)
+            parts = _model(message, quirks)
         elif role == "tool":
             parts = _tool_result(message, names, f"messages[{at}]")
         else:
@@ -172,8 +175,11 @@ def _calls(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [call for call in message.get("tool_calls") or () if "function" in call]
 
 
-def _model(message: Mapping[str, Any]) -> list[Part]:
-    """Text and calls with the signatures they came with. Thoughts themselves are not sent back."""
+def _model(message: Mapping[str, Any], quirks: Collection[str]) -> list[Part]:
+    """Text and calls with the signatures they came with. Thoughts themselves are not sent back.
+
+    Gemini 3 refuses a turn whose first call has none, as one from another model has, but for Google's word for that.
+    """
     signatures = [
         d["data"] for d in own_details(message, FORMAT) if d["type"] == "reasoning.encrypted" and d.get("data")
     ]
@@ -182,6 +188,7 @@ def _model(message: Mapping[str, Any]) -> list[Part]:
     if text or signatures:
         signed = {"thoughtSignature": signatures[-1]} if signatures else {}
         parts.append({"text": text, **signed})
+    unsigned = "thinking_level" in quirks
     for call in _calls(message):
         function = call["function"]
         part: Part = {
@@ -193,6 +200,9 @@ def _model(message: Mapping[str, Any]) -> list[Part]:
         }
         if signature := _signature(call):
             part["thoughtSignature"] = signature
+        elif unsigned:
+            part["thoughtSignature"] = UNSIGNED
+        unsigned = False
         parts.append(part)
     return parts
 

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 from aig.errors import UpstreamError
+from aig.modalities.chat import SAMPLING
 from aig.modalities.embed import EmbedResult, Encoding, encoded
 from aig.modalities.usage import Usage
 from aig_providers.wire import count, parse_object
@@ -24,6 +25,12 @@ def refuse(body: Mapping[str, Any], names: Sequence[str]) -> None:
     for name in names:
         if body.get(name):
             raise unsupported(name)
+
+
+def sampling(body: Mapping[str, Any], *, usual: bool) -> dict[str, Any]:
+    """Temperature and its like. Not `usual`: without those set to what they are anyway, which some models refuse."""
+    ignored = {} if usual else SAMPLING
+    return {name: body[name] for name in SAMPLING if body.get(name) not in (None, ignored.get(name))}
 
 
 def data_url(url: str) -> tuple[str, str] | None:

@@ -41,7 +41,7 @@ _NEEDED: Mapping[str, tuple[Unit, ...]] = {"text": ("input_tokens", "output_toke
 _PROVIDER_FIELDS = frozenset({"title", "wire", "base_url", "key", "max_tokens_field", "timeouts", "quirks"})
 _MODEL_FIELDS = frozenset(
     {"slug", "title", "modality", "capabilities", "context", "max_output", "released", "knowledge", "licence"}
-    | {"deprecated", "successor", "quality", "dimensions", "sandbox", "offer"}
+    | {"deprecated", "successor", "quality", "dimensions", "image_tokens", "sandbox", "offer"}
 )
 _OFFER_FIELDS = frozenset(
     {"provider", "id", "usd_per_million", "usd_per_unit", "above", "tiers", "source", "date", "quirks"}
@@ -177,16 +177,16 @@ def _offer(place: str, modality: str, row: Mapping[str, Any], providers: Mapping
 
 def _check_sizes(place: str, row: Mapping[str, Any]) -> None:
     """Text has a context and a longest answer, an embedding model the longest of one input."""
-    sizes = {name: row[name] for name in ("context", "max_output") if name in row}
+    sizes = {name: row[name] for name in ("context", "max_output", "image_tokens") if name in row}
     needed = {"text": {"context", "max_output"}, "embedding": {"context"}}.get(row["modality"], set[str]())
     if needed - sizes.keys():
         raise KeyError(sorted(needed - sizes.keys())[0])
     if any(type(size) is not int for size in sizes.values()):
-        raise ValueError(f"{place}: context and max_output are whole numbers of tokens")
+        raise ValueError(f"{place}: context, max_output and image_tokens are whole numbers")
     if row["modality"] == "text" and not 0 < row["max_output"] <= row["context"] <= 100_000_000:
         raise ValueError(f"{place}: needs 0 < max_output <= context")
     if any(size <= 0 for size in sizes.values()):
-        raise ValueError(f"{place}: context and max_output are more than 0")
+        raise ValueError(f"{place}: context, max_output and image_tokens are more than 0")
 
 
 def _quality(place: str, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -207,7 +207,7 @@ def _model(row: Mapping[str, Any], providers: Mapping[str, Any]) -> dict[str, An
         raise ValueError(f"{place}: unknown modality or capabilities {sorted(unknown)}")
     _check_sizes(place, row)
     compiled: dict[str, Any] = {key: row[key] for key in ("slug", "title", "modality")}
-    names = ("context", "max_output", "licence", "sandbox", "successor", "knowledge", "dimensions")
+    names = ("context", "max_output", "licence", "sandbox", "successor", "knowledge", "dimensions", "image_tokens")
     compiled |= {key: row[key] for key in names if key in row}
     compiled |= {key: _date(place, row, key) for key in ("released", "deprecated") if key in row}
     if compiled.get("deprecated", "9999") < compiled.get("released", ""):

@@ -15,6 +15,8 @@ from aig.money.pricing import Prices
 CATALOG_FILE = "catalog.json"
 
 
+IMAGE_TOKENS = 16_384  # at most, of a picture; a model that counts more says so in its row
+
 # What this version can be asked for. Models of other modalities are listed, and marked as not available.
 SERVED_MODALITIES = frozenset({"text", "embedding"})
 
@@ -86,6 +88,7 @@ class Model:
     successor: str | None = None
     quality: Quality | None = None
     dimensions: tuple[int, ...] = ()
+    image_tokens: int = IMAGE_TOKENS  # the most that a picture may count as
 
     @property
     def served(self) -> bool:
@@ -161,6 +164,7 @@ def parse(data: Mapping[str, Any]) -> Catalog:
             successor=row.get("successor"),
             quality=Quality(**row["quality"]) if "quality" in row else None,
             dimensions=tuple(row.get("dimensions", ())),
+            image_tokens=row.get("image_tokens", IMAGE_TOKENS),
         )
         for row in data["models"]
     }

@@ -14,6 +14,7 @@ Routing = Literal["auto", "cost", "speed", "quality"]
 MAX_CANDIDATES = 3
 EXPECTED_OUTPUT = 800  # tokens of a chat answer whose length nobody has said
 BYTES_PER_TOKEN = 4
+USUAL_IMAGE = 1_000  # tokens
 # What `auto` weighs. Each figure is a rank between 0 and 1 among those that could serve.
 _WEIGHTS = {"cost": 0.4, "quality": 0.4, "speed": 0.2}
 _STATE_RANK: Mapping[State, int] = {"healthy": 0, "unknown": 0, "degraded": 1, "down": 2}
@@ -114,7 +115,7 @@ def _first_of_each(ranked: Sequence[Sequence[Candidate]]) -> Sequence[Candidate]
 def _expected_cost(offer: Offer, demand: Demand) -> int:
     """Pico-USD of a run of the usual size, for comparing."""
     rates = offer.prices.rates
-    read = max(1, demand.input_tokens // BYTES_PER_TOKEN)
+    read = max(1, demand.input_tokens // BYTES_PER_TOKEN + demand.images * USUAL_IMAGE)
     written = min(demand.output_tokens if demand.output_tokens is not None else EXPECTED_OUTPUT, EXPECTED_OUTPUT)
     return rates["input_tokens"] * read + (rates["output_tokens"] * written * demand.samples if written else 0)
 
@@ -142,14 +143,7 @@ def _order_offers(model: Model, demand: Demand, situation: Situation) -> Sequenc
         raise InvalidRequest(
             f"provider leaves nobody to serve {model.slug}: it is served by {names}.", param="provider"
         )
-    tier = demand.service_tier
-    offers = [offer for offer in allowed if tier not in _OWN_PRICES or tier in offer.prices.tiers]
-    if not offers:
-        raise InvalidRequest(
-            f"{model.slug} has no service tier {tier}. Leave service_tier out, or use another model.",
-            code="unsupported_parameter",
-            param="service_tier",
-        )
+    offers = _able(model, allowed, demand)
 
     def rank(candidate: Candidate) -> tuple[int, int, int]:
         name = candidate.offer.provider.name
@@ -160,6 +154,26 @@ def _order_offers(model: Model, demand: Demand, situation: Situation) -> Sequenc
         )
 
     return sorted((Candidate(model, offer) for offer in offers), key=rank)
+
+
+def _able(model: Model, offers: Sequence[Offer], demand: Demand) -> Sequence[Offer]:
+    """Those that take the request's settings. Raises InvalidRequest, naming the setting, if none does."""
+    tier = demand.service_tier
+    in_tier = [offer for offer in offers if tier not in _OWN_PRICES or tier in offer.prices.tiers]
+    if not in_tier:
+        raise InvalidRequest(
+            f"{model.slug} has no service tier {tier}. Leave service_tier out, or use another model.",
+            code="unsupported_parameter",
+            param="service_tier",
+        )
+    able = [offer for offer in in_tier if not demand.sampling or "fixed_sampling" not in offer.quirks]
+    if not able:
+        raise InvalidRequest(
+            f"{model.slug} takes no {demand.sampling[0]} of its caller's. Leave it out, or use another model.",
+            code="unsupported_parameter",
+            param=demand.sampling[0],
+        )
+    return able
 
 
 def _could_serve(model: Model, demand: Demand, situation: Situation) -> bool:

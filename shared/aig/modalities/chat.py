@@ -16,23 +16,48 @@ from aig.modalities.usage import INPUT_UNITS, OUTPUT_UNITS, Unit, Usage
 
 MESSAGE_OVERHEAD_TOKENS = 16  # role markers and separators of a chat template, per message
 PROMPT_OVERHEAD_TOKENS = 512  # what a provider may put in front: a default system prompt, tool instructions
-MEDIA_TOKENS = 8_192  # a picture or a clip, whose tokens do not follow its bytes
+CLIP_TOKENS = 512  # for a clip, and one more for every 16 bytes: Gemini counts 32 a second, of 750 bytes at least
+CLIP_BYTES_PER_TOKEN = 16
+SPOKEN_TOKENS = 16_384  # what a model said aloud in an earlier turn: as much as it may say in one
 UNBOUNDED_TOKENS = 10**9
+# The settings of sampling, and what they are where nobody sets them.
+SAMPLING: Mapping[str, float | None] = {"temperature": 1, "top_p": 1, "top_k": None}
+
+
+@dataclass(slots=True)
+class Media:
+    """What is in a prompt beside its text. `inline_bytes` is what it takes in the body, as base64."""
+
+    inline_bytes: int = 0
+    images: int = 0
+    files: int = 0
+    clips: int = 0
+    clip_bytes: int = 0
+    spoken: int = 0  # answers of earlier turns that are named by their id
+
+    @property
+    def pieces(self) -> int:
+        return self.images + self.files + self.clips + self.spoken
+
+    @property
+    def audio_tokens(self) -> int:
+        """An upper bound."""
+        heard = CLIP_TOKENS * self.clips + self.clip_bytes // CLIP_BYTES_PER_TOKEN
+        return heard + SPOKEN_TOKENS * self.spoken
 
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
     """`body` is the client's JSON object, valid by `chat_body.parse`.
 
-    `input_bytes` is the size of what a provider may put into its prompt, without the `media_bytes` of inline media.
+    `input_bytes` is the size of what a provider may put into its prompt, without the bytes of inline media.
     `models` are the slugs to try in order; none stands for any that can do it.
     """
 
     models: tuple[str, ...]
     body: Mapping[str, Any]
     input_bytes: int
-    media_bytes: int
-    media_parts: int
+    media: Media
     capabilities: frozenset[str]  # what a model must have to serve it: tools, vision, json_schema, audio, files
     cache_marks: frozenset[str] = frozenset()  # the times to live of its cache_control marks
     image_hosts: frozenset[str] = frozenset()
@@ -48,14 +73,13 @@ class ChatRequest:
     @property
     def demand(self) -> Demand:
         body, input_units, output_units = self.body, TEXT_IN, TEXT_OUT
-        if "audio" in self.capabilities or "files" in self.capabilities:
+        if {"audio", "files"} & self.capabilities:
             input_units |= {"input_audio_tokens", "cached_input_audio_tokens"}
         if "vision" in self.capabilities:
             input_units |= {"input_image_tokens"}
         if "1h" in self.cache_marks:
             input_units |= {"cache_write_1h_tokens"}
-        wanted = body.get("modalities")
-        if isinstance(wanted, list) and set(wanted) - {"text"}:
+        if set(body.get("modalities") or ()) - {"text"}:
             output_units |= {"output_audio_tokens", "output_image_tokens"}
         return Demand(
             models=self.models,
@@ -63,15 +87,17 @@ class ChatRequest:
             input_tokens=self._max_input_tokens(),
             output_tokens=body.get("max_completion_tokens") or body.get("max_tokens"),
             samples=body.get("n") or 1,
+            images=self.media.images,
             input_units=input_units,
             output_units=output_units,
             preferences=body.get("provider") or {},
             service_tier=body.get("service_tier"),
+            sampling=tuple(name for name, usual in SAMPLING.items() if body.get(name) not in (None, usual)),
             image_hosts=self.image_hosts,
         )
 
     def _max_input_tokens(self) -> int:
-        """An upper bound: no tokenizer in use makes more tokens than there are UTF-8 bytes.
+        """An upper bound without pictures: no tokenizer in use makes more tokens than there are UTF-8 bytes.
 
         A file may stand for any number of pages, so that only the model's context bounds it.
         """
@@ -80,7 +106,7 @@ class ChatRequest:
         return (
             self.input_bytes
             + MESSAGE_OVERHEAD_TOKENS * len(self.body["messages"])
-            + MEDIA_TOKENS * self.media_parts
+            + self.media.audio_tokens
             + PROMPT_OVERHEAD_TOKENS
         )
 
@@ -164,5 +190,5 @@ def output_text(body: Mapping[str, Any]) -> str:
 def estimate(request: ChatRequest, output_bytes: int) -> Usage:
     """Four bytes a token, the usual figure for English, for both sides."""
     parts = [request.body.get(name) for name in ("messages", "tools", "functions", "response_format")]
-    prompt_bytes = sum(len(to_json(part)) for part in parts if part) - request.media_bytes
+    prompt_bytes = sum(len(to_json(part)) for part in parts if part) - request.media.inline_bytes
     return Usage({"input_tokens": -(-prompt_bytes // 4), "output_tokens": -(-output_bytes // 4)}, estimated=True)

@@ -10,7 +10,7 @@ from pydantic_core import to_json
 
 from aig.errors import InvalidRequest
 from aig.modalities import image_header, json_schema
-from aig.modalities.chat import ChatRequest
+from aig.modalities.chat import ChatRequest, Media
 from aig.modalities.chat_types import ChatBody
 from aig.modalities.invalid import invalid_field
 from aig.modalities.public_url import public_host
@@ -51,14 +51,16 @@ def parse(body: dict[str, Any]) -> ChatRequest:
     if checked.get("stream_options") and not checked.get("stream"):
         raise InvalidRequest("stream_options is only allowed with stream: true.", param="stream_options")
     capabilities = {"chat"} | _check_tools(checked) | _check_format(checked)
-    media_bytes, media_parts = _check_messages(checked["messages"], capabilities)
+    if "audio" in (checked.get("modalities") or ()):
+        capabilities.add("audio")
+    media = _check_messages(checked["messages"], capabilities)
     return ChatRequest(
         models=_models(checked),
         body=checked,
         # Unknown fields count: which of them a provider puts into its prompt, nobody here can say.
-        input_bytes=len(to_json({name: checked[name] for name in checked if name not in STEERING})) - media_bytes,
-        media_bytes=media_bytes,
-        media_parts=media_parts,
+        input_bytes=len(to_json({name: checked[name] for name in checked if name not in STEERING}))
+        - media.inline_bytes,
+        media=media,
         capabilities=frozenset(capabilities),
         cache_marks=_cache_marks(checked),
         image_hosts=_image_hosts(checked) if "vision" in capabilities else frozenset(),
@@ -123,10 +125,10 @@ def _check_format(body: dict[str, Any]) -> set[str]:
     return {"json_schema"}
 
 
-def _check_messages(messages: list[dict[str, Any]], capabilities: set[str]) -> tuple[int, int]:
-    """Checks what types cannot; adds to `capabilities`; returns the bytes of inline media and the media's number."""
+def _check_messages(messages: list[dict[str, Any]], capabilities: set[str]) -> Media:
+    """Checks what types cannot, adds to `capabilities`, and says what there is beside text."""
     calls: set[str] = set()
-    media_bytes = media_parts = 0
+    media = Media()
     for index, message in enumerate(messages):
         calls.update(call["id"] for call in message.get("tool_calls") or ())
         if message["role"] == "tool" and message["tool_call_id"] not in calls:
@@ -134,25 +136,30 @@ def _check_messages(messages: list[dict[str, Any]], capabilities: set[str]) -> t
                 f"messages[{index}] answers a tool call that no assistant message before it has made.",
                 param=f"messages[{index}].tool_call_id",
             )
+        if message["role"] == "assistant" and message.get("audio"):
+            capabilities.add("audio")
+            media.spoken += 1
         content = message.get("content")
         for position, part in enumerate(content if isinstance(content, list) else ()):
             path = f"messages[{index}].content[{position}]"
-            if media_parts >= MAX_MEDIA_PARTS:
+            if media.pieces >= MAX_MEDIA_PARTS:
                 raise InvalidRequest(
                     f"A request takes at most {MAX_MEDIA_PARTS} pictures, clips and files.", param=path
                 )
             if part["type"] == "image_url":
                 capabilities.add("vision")
-                media_bytes += _check_image(part["image_url"]["url"], f"{path}.image_url.url")
-                media_parts += 1
+                media.inline_bytes += _check_image(part["image_url"]["url"], f"{path}.image_url.url")
+                media.images += 1
             elif part["type"] == "input_audio":
                 capabilities.add("audio")
-                media_bytes += len(_decode(part["input_audio"]["data"], f"{path}.input_audio.data")) * 4 // 3
-                media_parts += 1
+                clip = len(_decode(part["input_audio"]["data"], f"{path}.input_audio.data"))
+                media.inline_bytes += clip * 4 // 3
+                media.clip_bytes += clip
+                media.clips += 1
             elif part["type"] == "file":
                 capabilities.add("files")
-                media_parts += 1
-    return media_bytes, media_parts
+                media.files += 1
+    return media
 
 
 def _decode(text: str, path: str) -> bytes:

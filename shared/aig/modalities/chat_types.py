@@ -257,6 +257,7 @@ class ChatBody(TypedDict):
     tool_choice: NotRequired[Literal["none", "auto", "required"] | ToolChoice | None]
     parallel_tool_calls: NotRequired[bool | None]
     response_format: NotRequired[ResponseFormat | None]
+    modalities: NotRequired[Annotated[list[str], Field(max_length=8)] | None]
     seed: NotRequired[Annotated[int, Field(ge=-(2**63), lt=2**63)] | None]
     logprobs: NotRequired[bool | None]
     top_logprobs: NotRequired[Annotated[int, Field(ge=0, le=20)] | None]

@@ -15,7 +15,9 @@ TEXT_OUT: frozenset[Unit] = frozenset({"output_tokens", "reasoning_tokens"})
 class Demand:
     """`models` are slugs to try in order, none meaning any; token counts are upper bounds, None is unbounded.
 
-    `input_units` and `output_units` are the classes that its tokens may turn out to be of.
+    `images` are not among the input tokens: how many those of a picture are, the model decides. `input_units` and
+    `output_units` are the classes that its tokens may turn out to be of. `sampling` names the settings of sampling that
+    are asked to be other than usual, which some models refuse.
     """
 
     models: tuple[str, ...]
@@ -25,8 +27,10 @@ class Demand:
     samples: int = 1
     longest_input_tokens: int = 0  # of one input, where a request has many and the model's context holds one
     inputs: int = 1
+    images: int = 0
     input_units: frozenset[Unit] = TEXT_IN
     output_units: frozenset[Unit] = TEXT_OUT
     preferences: Mapping[str, Any] = field(default_factory=dict)
     service_tier: str | None = None
+    sampling: tuple[str, ...] = ()
     image_hosts: frozenset[str] = frozenset()

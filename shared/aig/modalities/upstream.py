@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 
 # In what a provider, or a model of it, departs from its wire. Rows of the catalog name them; adapters ask for them.
 QUIRKS = {
+    "fixed_sampling": "refuses temperature, top_p and top_k other than the usual",
     "adaptive_thinking": "thinking is steered by an effort; a budget of tokens is refused",
+    "always_thinks": "refuses to have its thinking switched off",
     "thinking_level": "thinking is steered by a level; a budget of tokens is not",
     "keeps_cache_control": "takes cache_control marks in messages and tools",
     "keeps_reasoning_content": "wants reasoning_content of earlier turns back",

@@ -115,6 +115,8 @@ def test_a_bad_provider_row_is_named(name: str, path: tuple[Any, ...], value: An
         (("offer", 0, "id"), ""),
         (("offer", 0, "id"), 5),
         (("context",), 1000.0),
+        (("image_tokens",), 0),
+        (("image_tokens",), "many"),
         (("offer",), [MODEL["offer"][0], MODEL["offer"][0]]),  # two prices of one provider
         (("offer", 0, "source"), ""),
         (("offer", 0, "source"), ...),

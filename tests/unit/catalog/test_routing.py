@@ -1,6 +1,7 @@
 """Who may serve a request, and in which order."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -132,6 +133,23 @@ class TestOneModel:
         with pytest.raises(InvalidRequest, match="no service tier priority") as raised:
             world.keys(demand("v/m", tier="priority"))
         assert raised.value.param == "service_tier"
+
+    def test_sampling_is_set_where_it_may_be(self) -> None:
+        fixed = replace(offer("a", 1, 1), quirks=frozenset({"fixed_sampling"}))
+        world = World(model("v/m", fixed, offer("b", 2, 2)), model("v/fixed", fixed))
+        wanted = replace(demand("v/m"), sampling=("temperature",))
+        assert world.keys(demand("v/m")) == ["a/v/m", "b/v/m"]
+        assert world.keys(wanted) == ["b/v/m"]
+        assert world.keys(replace(wanted, models=())) == ["b/v/m"]
+        with pytest.raises(InvalidRequest, match="takes no temperature") as raised:
+            world.keys(replace(wanted, models=("v/fixed",)))
+        assert raised.value.param == "temperature"
+
+    def test_pictures_are_part_of_the_price(self) -> None:
+        reader, writer = offer("reader", 1, 30), offer("writer", 10, 1)
+        world = World(model("v/m", reader, writer))
+        assert world.keys(demand("v/m"))[0] == "writer/v/m"
+        assert world.keys(replace(demand("v/m"), images=10))[0] == "reader/v/m"
 
     @pytest.mark.parametrize(
         ("wants", "param"),

@@ -8,7 +8,6 @@ from hypothesis import given
 
 from aig.modalities import chat_body
 from aig.modalities.chat import (
-    MEDIA_TOKENS,
     MESSAGE_OVERHEAD_TOKENS,
     PROMPT_OVERHEAD_TOKENS,
     UNBOUNDED_TOKENS,
@@ -71,7 +70,7 @@ def test_no_tokenizer_counts_more_than_the_upper_bound(body: dict[str, Any]) -> 
     shown = [body["messages"], body.get("tools"), body.get("response_format")]
     finest = sum(len(text.encode()) for text in _texts(shown))  # a token a byte: no tokenizer is finer
     overhead = MESSAGE_OVERHEAD_TOKENS * len(body["messages"])
-    assert made.demand.input_tokens >= finest + overhead + MEDIA_TOKENS * made.media_parts
+    assert made.demand.input_tokens >= finest + overhead + made.media.audio_tokens
     assert made.demand.input_tokens >= echo({**body, "max_tokens": 100}).prompt_tokens
     assert made.input_bytes >= 0
 
@@ -81,7 +80,7 @@ def test_media_count_by_the_piece_and_not_by_their_bytes(body: dict[str, Any]) -
     made = chat_body.parse(body)
     parts = [part for message in body["messages"] for part in message["content"] or () if isinstance(part, dict)]
     media = [part for part in parts if part["type"] != "text"]
-    assert made.media_parts == len(media)
+    assert made.media.pieces == len(media)
     without_data = json.dumps(body["messages"], ensure_ascii=False)
     assert made.input_bytes <= len(without_data.encode()) + len(json.dumps(body, ensure_ascii=False).encode())
 

@@ -10,6 +10,7 @@ from hypothesis import given
 
 from aig.errors import InvalidRequest
 from aig.modalities import chat_body
+from aig.modalities.chat import CLIP_BYTES_PER_TOKEN, CLIP_TOKENS, SPOKEN_TOKENS
 from aig.modalities.chat_body import parse
 from tests.unit.modalities.strategies import PIXEL, bodies
 
@@ -45,6 +46,9 @@ HUGE_PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + struct.pack(">II", 50_000, 5
 @given(bodies())
 def test_a_valid_body_passes_whole(sent: dict[str, Any]) -> None:
     assert parse(sent).body == sent
+
+
+SPOKEN = {"role": "assistant", "content": None, "audio": {"id": "audio_1"}}
 
 
 @pytest.mark.parametrize(
@@ -317,6 +321,9 @@ def test_media_that_are_refused(part: dict[str, Any], param: str) -> None:
         (said(image("https://example.com/a.png")), {"chat", "vision"}),
         (said({"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}), {"chat", "audio"}),
         (said({"type": "file", "file": {"file_id": "file_1"}}), {"chat", "files"}),
+        (body(modalities=["text"]), {"chat"}),
+        (body(modalities=["text", "audio"]), {"chat", "audio"}),
+        (body(messages=[SPOKEN, {"role": "user", "content": "go on"}]), {"chat", "audio"}),
     ],
 )
 def test_what_a_model_must_have_to_serve_it(sent: dict[str, Any], capabilities: set[str]) -> None:
@@ -327,9 +334,40 @@ def test_the_bytes_of_inline_media_are_not_text() -> None:
     small = parse(said(image(data_url(base64.b64decode(PIXEL)))))
     large = parse(said(image(data_url(base64.b64decode(PIXEL) + bytes(30_000)))))
     assert small.input_bytes == large.input_bytes
-    assert (small.media_parts, large.media_parts) == (1, 1)
+    assert (small.media.images, large.media.images) == (1, 1)
     clip = {"type": "input_audio", "input_audio": {"data": base64.b64encode(bytes(30_000)).decode(), "format": "wav"}}
     assert parse(said(clip)).input_bytes < 200
+
+
+def test_what_is_heard_counts_by_its_bytes_and_what_was_said_aloud_by_the_turn() -> None:
+    clip = {"type": "input_audio", "input_audio": {"data": base64.b64encode(bytes(30_000)).decode(), "format": "wav"}}
+    assert parse(said(clip)).media.audio_tokens == CLIP_TOKENS + 30_000 // CLIP_BYTES_PER_TOKEN
+    assert parse(body(messages=[SPOKEN, SPOKEN])).media.audio_tokens == 2 * SPOKEN_TOKENS
+    silent = parse(body()).demand
+    spoken = parse(body(messages=[*body()["messages"], SPOKEN])).demand
+    assert spoken.input_tokens >= silent.input_tokens + SPOKEN_TOKENS
+    assert spoken.input_units - silent.input_units == {"input_audio_tokens", "cached_input_audio_tokens"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "sampling"),
+    [
+        ({}, ()),
+        ({"temperature": None, "top_p": 1.0}, ()),
+        ({"temperature": 1}, ()),
+        ({"temperature": 0}, ("temperature",)),
+        ({"top_p": 0.5, "top_k": 1}, ("top_p", "top_k")),
+    ],
+)
+def test_the_settings_of_sampling_that_are_not_as_usual(fields: dict[str, Any], sampling: tuple[str, ...]) -> None:
+    assert parse(body(**fields)).demand.sampling == sampling
+
+
+@pytest.mark.parametrize("modalities", [5, "audio", [5], ["text"] * 9])
+def test_modalities_are_a_short_list_of_names(modalities: Any) -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        parse(body(modalities=modalities))
+    assert (raised.value.param or "").startswith("modalities")
 
 
 def test_the_hosts_that_have_to_be_looked_up() -> None:
@@ -348,7 +386,7 @@ def test_the_hosts_that_have_to_be_looked_up() -> None:
 def test_media_are_counted_over_all_messages() -> None:
     """Each costs a look at its header or its host, so there are not too many."""
     pictures = [image("https://example.com/a.png")] * 50
-    assert parse(body(messages=[{"role": "user", "content": pictures}] * 2)).media_parts == 100
+    assert parse(body(messages=[{"role": "user", "content": pictures}] * 2)).media.pieces == 100
     with pytest.raises(InvalidRequest, match="at most 100") as raised:
         parse(body(messages=[{"role": "user", "content": pictures}] * 3))
     assert raised.value.param == "messages[2].content[0]"
