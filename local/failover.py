@@ -1,95 +1,29 @@
 """Failover, case by case, against two scripted providers: `make demo-failover`.
 
-The pipeline, its adapters, HTTP and the ledger's transactions are the real ones, over the DynamoDB of `make run`.
+What is on the stage is real, over the DynamoDB of `make run`: see local.failover_stage.
 """
 
 import asyncio
 import os
 import sys
-import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from aig import pipeline, stream, wiring
-from aig.breaker import Opening
-from aig.call import Gateway, Options
-from aig.catalog import model as catalog
-from aig.clock import Clock, SystemClock
-from aig.errors import AIGError
-from aig.health import Minute
-from aig.keys import Caller
-from aig.modalities import chat_body
-from aig.money.ledger import Credit
-from aig.money.units import Nano, usd
-from aig.ports import HealthLog
-from aig.traffic import Traffic
-from aig_providers.registry import Registry
-from aig_providers.wire import CLIENT
+from typing_extensions import override
+
+from aig import wiring
+from aig.clock import SystemClock
 from local.deploy import create_tables
 from local.embedded import EmbeddedAws, pretend_credentials
-from local.scripted_provider import OK, Behaviour, ScriptedProvider, error, scripted
+from local.failover_stage import ALPHA_COST, BETA_COST, BOTH, Case, MemoryLog, Mode, Outcome, Stage, stage
+from local.scripted_provider import OK, Behaviour, error
 from local.template import load
 
-TIMEOUTS = {"connect": 1.0, "first_byte": 0.4, "idle": 0.4, "total": 0.4}
-# 1,000 tokens in, 100 out, and five per cent: at 1 and 2 USD a million from alpha, at twice that from beta.
-ALPHA_COST, BETA_COST = "0.00126", "0.00252"
-_MODELS = {
-    "demo/both": (("alpha", 1_000_000), ("beta", 2_000_000)),
-    "demo/alone": (("alpha", 1_000_000),),
-    "demo/other": (("beta", 2_000_000),),
-}
-CATALOG = {
-    "providers": {
-        name: {"title": name, "wire": "openai_compatible", "timeouts": TIMEOUTS} for name in ("alpha", "beta")
-    },
-    "models": [
-        {
-            "slug": slug,
-            "title": slug,
-            "modality": "text",
-            "capabilities": ["chat", "stream"],
-            "context": 100_000,
-            "max_output": 1000,
-            "offers": [
-                {
-                    "provider": name,
-                    "id": "m",
-                    "prices": {"rates": {"input_tokens": price, "output_tokens": 2 * price}},
-                    "source": "demo",
-                    "date": "2026-01-01",
-                }
-                for name, price in offers
-            ],
-        }
-        for slug, offers in _MODELS.items()
-    ],
-}
-Mode = Literal["whole", "stream"]
 RESET = Behaviour(chunks=0, ending="reset")
 SILENT = Behaviour(chunks=0, ending="silence")
 SLOW = Behaviour(delay=0.8)
 LIMITED, UNAVAILABLE = "429 upstream_rate_limited", "502 provider_unavailable"
-
-
-@dataclass(frozen=True)
-class Case:
-    """What happens upstream, and what must come of it: by whom the answer is, how often each was asked, what it costs.
-
-    `sees` is `answer`, another finish reason, `broken off`, or an error's status and code.
-    """
-
-    name: str
-    alpha: Sequence[Behaviour]
-    beta: Sequence[Behaviour] = (OK,)
-    sees: str = "answer"
-    by: str | None = "beta"
-    asked: tuple[int, int] = (1, 1)
-    cost: str | None = BETA_COST
-    modes: tuple[Mode, ...] = ("whole", "stream")
-    body: Mapping[str, Any] | None = None
-    loss: bool = False
 
 
 def _alpha(name: str, behaviour: Behaviour, sees: str = "answer", *modes: Mode) -> Case:
@@ -115,7 +49,7 @@ def _broken(name: str, behaviour: Behaviour) -> Case:
     return Case(name, [behaviour], (OK,), "broken off", "alpha", (1, 0), None, ("stream",), loss=True)
 
 
-ALONE, ONLY_ALPHA = {"model": "demo/alone"}, {"model": "demo/both", "provider": {"only": ["alpha"]}}
+ALONE, ONLY_ALPHA = {"model": "demo/alone"}, {**BOTH, "provider": {"only": ["alpha"]}}
 CASES = [
     _alpha("all is well", OK),
     Case("429, another provider", [error(429)]),
@@ -136,6 +70,9 @@ CASES = [
     Case("the answer is cut", [Behaviour(ending="reset")], modes=("whole",)),
     _broken("the stream is cut", Behaviour(chunks=2, ending="reset")),
     _broken("the stream stalls", Behaviour(chunks=2, ending="silence")),
+    Case("an error behind a 200", [Behaviour(body=b'{"error": {"message": "overloaded", "code": 503}}')]),
+    Case("a page of HTML behind a 200", [Behaviour(body=b"<html><h1>Welcome</h1></html>")]),
+    Case("nothing behind a 200", [Behaviour(body=b"")]),
     Case("a malformed answer", [Behaviour(ending="garbage")], modes=("whole",)),
     Case("a malformed first chunk", [Behaviour(chunks=0, ending="garbage")], modes=("stream",)),
     _broken("a malformed chunk later", Behaviour(chunks=2, ending="garbage")),
@@ -145,8 +82,10 @@ CASES = [
     _refused("a prefill is refused", "400 invalid_value", error(400)),
     _refused("the request is refused as 422", "400 invalid_value", error(422)),
     _alpha("a content filter ends the answer", Behaviour(finish="content_filter"), "content_filter"),
-    Case("our key is refused", [error(401)]),
-    _refused("our key is refused everywhere", UNAVAILABLE, error(401), beta=[error(403)], asked=(1, 1)),
+    Case("our key is refused", [error(401)], alarm=True),
+    Case("our account is empty", [error(402)], alarm=True),
+    Case("our account is empty, told as a 429", [error(429, "insufficient_quota", retry_after="1")], alarm=True),
+    _refused("our key is refused everywhere", UNAVAILABLE, error(401), beta=[error(403)], asked=(1, 1), alarm=True),
     _refused("all are down", UNAVAILABLE, error(500), beta=[error(503, retry_after="1")], asked=(2, 1)),
     Case("models: the first is down, the second serves", [error(500)], body={"models": ["demo/alone", "demo/other"]}),
     Case(
@@ -159,151 +98,106 @@ CASES = [
 EVERY = [(case, mode) for case in CASES for mode in case.modes]
 
 
+class _AheadClock(SystemClock):
+    """The system's clock, set ahead by as many seconds as a story lets pass."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    @override
+    def now(self) -> float:
+        return super().now() + self.ahead
+
+    @override
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead
+
+
 @dataclass(frozen=True)
-class Outcome:
-    """What the client saw and what was booked. `cost` is the one debit row's, None if there is none."""
+class Story:
+    """What only many calls show. `play` tells what came of it, which is to be `end`."""
 
-    sees: str
-    by: str | None
-    attempts: int | None
-    asked: tuple[int, int]
-    cost: str | None
-    loss: bool
-    held: int
-    seconds: float
-
-    def fits(self, case: Case) -> bool:
-        told = self.attempts is None or self.attempts == sum(case.asked)
-        expected = (case.sees, case.by, case.asked, case.cost, case.loss, 0)
-        return told and (self.sees, self.by, self.asked, self.cost, self.loss, self.held) == expected
+    name: str
+    play: Callable[[Stage], Awaitable[str]]
+    end: str
 
 
-class Stage:
-    """Two scripted providers, and a gateway that has never met them, for each case anew. It is its own telemetry."""
-
-    def __init__(self, container: wiring.Container, alpha: ScriptedProvider, beta: ScriptedProvider) -> None:
-        self.container = container
-        self.alpha = alpha
-        self.beta = beta
-        self.alarms: list[str] = []
-        self.gateway = self.new_gateway()
-
-    def request(self, **_: Any) -> None:
-        """Telemetry: of no interest here."""
-
-    def alarm(self, name: str, **_: Any) -> None:
-        """Telemetry: what an operator would be woken for."""
-        self.alarms.append(name)
-
-    async def get(self, name: str) -> str | None:
-        """A secret: there are none but where the providers are."""
-        return {"AIG_ALPHA_BASE_URL": self.alpha.base_url, "AIG_BETA_BASE_URL": self.beta.base_url}.get(name)
-
-    def new_gateway(self, log: HealthLog | None = None, clock: Clock | None = None) -> Gateway:
-        """One that knows of its providers what `log` knows: nothing, if there is none."""
-        clock = clock or SystemClock()
-        self.gateway = replace(
-            self.container.gateway(Registry()),
-            catalog=catalog.parse(CATALOG),
-            secrets=self,
-            telemetry=self,
-            clock=clock,
-            traffic=Traffic(log or _NoLog(), clock),
-        )
-        return self.gateway
-
-    async def play(self, case: Case, mode: Mode) -> Outcome:
-        """One call, at fresh providers and a fresh gateway."""
-        self.alpha.reset(*case.alpha)
-        self.beta.reset(*case.beta)
-        self.alarms.clear()
-        self.new_gateway()
-        return await self.call(case.body or {"model": "demo/both"}, mode)
-
-    async def call(self, fields: Mapping[str, Any], mode: Mode) -> Outcome:
-        """One call of a new account that has ten dollars."""
-        account_id = self.container.ids.new("acct")
-        await self.container.wallets.credit(account_id, Credit(f"demo-{account_id}", Nano(10 * 10**9), 0))
-        caller = Caller(account_id, "key_demo", "demo", "", frozenset({"inference"}))
-        began = time.perf_counter()
-        sees, by, attempts = await self._ask(caller, fields, mode)
-        seconds = time.perf_counter() - began
-        debits = [row for row in await self._rows(account_id, "txn#") if row["kind"] == "debit"]
-        losses = [row for row in await self._rows("platform", "loss#") if row["account_id"] == account_id]
-        assert len(debits) <= 1
-        return Outcome(
-            sees=sees,
-            by=by,
-            attempts=attempts,
-            asked=(self.alpha.asked, self.beta.asked),
-            cost=usd(debits[0]["amount"]) if debits else None,
-            loss=bool(losses),
-            held=int((await self.container.wallets.wallet(account_id)).held),
-            seconds=seconds,
-        )
-
-    async def _ask(self, caller: Caller, fields: Mapping[str, Any], mode: Mode) -> tuple[str, str | None, int | None]:
-        # As long as what the providers say that they have read: a hold covers no more than was sent.
-        messages = [{"role": "user", "content": "What is the capital of France? " * 40}]
-        body = {"messages": messages, "max_tokens": 200, "stream": mode == "stream", **fields}
-        request, options = chat_body.parse(body), Options(trace_id="demo")
-        try:
-            if mode == "stream":
-                streamed = await stream.run(self.gateway, caller, request, options)
-                chunks = [chunk async for chunk in streamed.chunks]
-                reasons = [choice["finish_reason"] for chunk in chunks for choice in chunk["choices"]]
-                finish, receipt = next(reason for reason in reversed(reasons) if reason), streamed.receipt
-            else:
-                whole = await pipeline.complete_chat(self.gateway, caller, request, options)
-                finish, receipt = whole.body["choices"][0]["finish_reason"], whole.receipt
-        except AIGError as failed:
-            return f"{failed.status} {failed.code}", None, None
-        return {"stop": "answer", "error": "broken off"}.get(finish, finish), receipt.provider, receipt.attempts
-
-    async def _rows(self, pk: str, prefix: str) -> list[dict[str, Any]]:
-        return await self.container.table.query("pk = :pk AND begins_with(sk, :sk)", {":pk": pk, ":sk": prefix})
+async def _breaker(played: Stage) -> str:
+    """The number of times that alpha is asked, call by call: by one environment, by a new one, and as time passes."""
+    log, clock, asked, before = MemoryLog(), _AheadClock(), list[int](), 0
+    played.beta.reset(OK)
+    played.alpha.reset(*[error(500)] * 6, OK)
+    for environment, waits in (("first", [0.0] * 7), ("second", [0.0, 31.0, 31.0, 31.0, 2.0])):
+        played.new_gateway(log, clock)
+        for wait in waits:
+            clock.ahead += wait + 2
+            outcome = await played.call(BOTH, "whole")
+            assert outcome.sees == "answer", environment
+            asked.append(played.alpha.asked - before)
+            before = played.alpha.asked
+    return f"alpha asked {' '.join(map(str, asked))}; {'still open' if log.open else 'closed'}"
 
 
-class _NoLog:
-    """A health log that keeps nothing: each case must find its providers unknown."""
-
-    async def add(self, minutes: object) -> None:
-        """Forgets them."""
-
-    async def since(self, provider: str, minute: int) -> Sequence[Minute]:
-        return ()
-
-    async def breakers(self) -> Mapping[str, Opening]:
-        return {}
-
-    async def set_breaker(self, key: str, opening: Opening | None, now: int) -> None:
-        """Forgets it."""
-
-    async def claim_probe(self, key: str, now: int) -> bool:
-        return True
+async def _flapping(played: Stage) -> str:
+    clock, outcomes = _AheadClock(), list[Outcome]()
+    played.new_gateway(MemoryLog(), clock)
+    played.alpha.reset(*([error(503), OK] * 30))
+    played.beta.reset(OK)
+    for _ in range(40):
+        clock.ahead += 0.5
+        outcomes.append(await played.call(BOTH, "whole"))
+    answered = sum(outcome.sees == "answer" for outcome in outcomes)
+    priced = all(outcome.cost == {"alpha": ALPHA_COST, "beta": BETA_COST}[str(outcome.by)] for outcome in outcomes)
+    failed = sum((outcome.attempts or 0) - 1 for outcome in outcomes)
+    price = "each at its provider's price" if priced else "at wrong prices"
+    return f"{answered} of 40 answered, {price}; {failed} second attempts"
 
 
-@asynccontextmanager
-async def stage(container: wiring.Container) -> AsyncIterator[Stage]:
-    """The scripted providers, for the length of the block."""
-    async with scripted() as alpha, scripted() as beta:
-        yield Stage(container, alpha, beta)
-    await CLIENT.close()
+async def _outage(played: Stage) -> str:
+    clock = _AheadClock()
+    played.new_gateway(MemoryLog(), clock)
+    played.alpha.reset(error(500))
+    played.beta.reset(error(500))
+    for _ in range(60):
+        clock.ahead += 0.1
+        outcome = await played.call(BOTH, "whole")
+        assert (outcome.sees, outcome.cost, outcome.held) == (UNAVAILABLE, None, 0)
+    extra = played.alpha.asked + played.beta.asked - 60
+    return f"60 times 502 and nothing charged; {extra} extra attempts"
+
+
+STORIES = [
+    Story(
+        "a breaker opens after five failures, is shared, probes, closes",
+        _breaker,
+        "alpha asked 1 1 1 1 1 0 0 0 1 0 1 1; closed",
+    ),
+    Story("flapping 50/50", _flapping, "40 of 40 answered, each at its provider's price; 3 second attempts"),
+    Story("a total outage", _outage, "60 times 502 and nothing charged; 4 extra attempts"),
+]
 
 
 async def _play_all() -> int:
     container, failed = wiring.container(), 0
-    print(f"{'case':47} {'mode':7}{'the client sees':29}{'by':7}{'asked':7}{'cost USD':10}{'loss':6}{'s':>4}")
+    print(
+        f"{'case':47} {'mode':7}{'the client sees':29}{'by':7}{'asked':7}{'cost USD':10}{'loss':6}{'alarm':7}{'s':>4}"
+    )
     async with stage(container) as played:
         for case, mode in EVERY:
             outcome = await played.play(case, mode)
             good = outcome.fits(case)
             failed += not good
             asked = f"{outcome.asked[0]} + {outcome.asked[1]}"
+            loss, alarm = ("yes" if told else "-" for told in (outcome.loss, outcome.alarm))
             print(
                 f"{case.name:47} {mode:7}{outcome.sees:29}{outcome.by or '-':7}{asked:7}{outcome.cost or '-':10}"
-                f"{'yes' if outcome.loss else '-':6}{outcome.seconds:4.1f}{'' if good else '  NOT AS IT SHOULD BE'}"
+                f"{loss:6}{alarm:7}{outcome.seconds:4.1f}{'' if good else '  NOT AS IT SHOULD BE'}"
             )
+        print()
+        for story in STORIES:
+            end = await story.play(played)
+            failed += end != story.end
+            print(f"{story.name}\n    {end}{'' if end == story.end else f'  NOT AS IT SHOULD BE: {story.end}'}")
     await container.close()
     print(f"\n{failed} not as they should be" if failed else "\nAll as it should be.")
     return 1 if failed else 0

@@ -73,7 +73,7 @@ async def _meet(
     if behaviour.delay:
         await asyncio.sleep(behaviour.delay)
     streamed = bool(body.get("stream")) and behaviour.status == 200 and behaviour.body is None
-    pieces = _stream(behaviour) if streamed else [behaviour.body or _completion(behaviour)]
+    pieces = _stream(behaviour) if streamed else [_completion(behaviour) if behaviour.body is None else behaviour.body]
     if behaviour.ending == "reset" and behaviour.chunks == 0:
         writer.transport.abort()
         return

@@ -11,11 +11,10 @@ from aig.breaker import EXTRA_FLOOR, EXTRA_SHARE, Opening
 from aig.health import Minute
 from aig.ports import StoreBusy
 from aig.wiring import Container
-from local.failover import ALPHA_COST, BETA_COST, EVERY, Case, Mode, Stage, stage
+from local.failover import EVERY, STORIES, Story
+from local.failover_stage import ALPHA_COST, BETA_COST, BOTH, Case, MemoryLog, Mode, Stage, stage
 from local.scripted_provider import OK, Behaviour, error
 from tests.unit.clock import FixedClock
-
-BOTH = {"model": "demo/both"}
 
 
 @pytest.fixture
@@ -28,42 +27,15 @@ async def played(container: Container) -> AsyncIterator[Stage]:
 async def test_a_case(played: Stage, case: Case, mode: Mode) -> None:
     outcome = await played.play(case, mode)
     assert outcome.fits(case), outcome
-    refused = [told for told in ("our key is refused",) if told in case.name]
-    assert bool([alarm for alarm in played.alarms if alarm == "ProviderKeyRefused"]) == bool(refused)
 
 
-class SharedLog:
-    """A health log of all environments, in memory."""
-
-    def __init__(self) -> None:
-        self.open: dict[str, Opening] = {}
-        self.minutes: list[Minute] = []
-        self.writes = 0
-        self.probes: dict[str, int] = {}
-
-    async def add(self, minutes: Any) -> None:
-        self.writes += 1
-        self.minutes += minutes
-
-    async def since(self, provider: str, minute: int) -> Sequence[Minute]:
-        return [seen for seen in self.minutes if seen.provider == provider and seen.minute >= minute]
-
-    async def breakers(self) -> Mapping[str, Opening]:
-        return dict(self.open)
-
-    async def set_breaker(self, key: str, opening: Opening | None, now: int) -> None:
-        self.open.pop(key, None)
-        if opening:
-            self.open[key] = opening
-
-    async def claim_probe(self, key: str, now: int) -> bool:
-        free = now - self.probes.get(key, -1000) >= 30
-        self.probes[key] = now if free else self.probes[key]
-        return free
+@pytest.mark.parametrize("story", STORIES, ids=[story.name for story in STORIES])
+async def test_a_story(played: Stage, story: Story) -> None:
+    assert await story.play(played) == story.end
 
 
 async def test_the_breaker_opens_is_shared_probes_and_closes(played: Stage) -> None:
-    log, clock = SharedLog(), FixedClock(1_000_000.0)
+    log, clock = MemoryLog(), FixedClock(1_000_000.0)
     played.new_gateway(log, clock)
     played.alpha.reset(error(500))
     played.beta.reset(OK)
@@ -98,7 +70,7 @@ async def test_the_breaker_opens_is_shared_probes_and_closes(played: Stage) -> N
 
 
 async def test_one_of_many_calls_probes(played: Stage) -> None:
-    log, clock = SharedLog(), FixedClock(1_000_000.0)
+    log, clock = MemoryLog(), FixedClock(1_000_000.0)
     log.open["alpha/demo/both"] = Opening(1, 999_999)
     played.new_gateway(log, clock)
     played.alpha.reset(Behaviour(delay=0.2))  # all have asked before the first has its answer
@@ -108,7 +80,7 @@ async def test_one_of_many_calls_probes(played: Stage) -> None:
 
 async def test_a_flapping_provider_costs_the_clients_nothing(played: Stage) -> None:
     clock = FixedClock(1_000_000.0)
-    played.new_gateway(SharedLog(), clock)
+    played.new_gateway(MemoryLog(), clock)
     played.alpha.reset(*([error(503), OK] * 30))
     played.beta.reset(OK)
     outcomes = []
@@ -123,7 +95,7 @@ async def test_a_flapping_provider_costs_the_clients_nothing(played: Stage) -> N
 
 async def test_a_total_outage_is_not_answered_with_more_load(played: Stage) -> None:
     clock = FixedClock(1_000_000.0)
-    played.new_gateway(SharedLog(), clock)
+    played.new_gateway(MemoryLog(), clock)
     played.alpha.reset(error(500))
     played.beta.reset(error(500))
     calls = 60
@@ -140,7 +112,7 @@ async def test_a_total_outage_is_not_answered_with_more_load(played: Stage) -> N
 async def test_the_last_provider_is_never_left_alone(played: Stage) -> None:
     """Whoever has nobody else asks the one that fails, once a call; when it is well, the client sees it at once."""
     clock = FixedClock(1_000_000.0)
-    played.new_gateway(SharedLog(), clock)
+    played.new_gateway(MemoryLog(), clock)
     played.alpha.reset(*[error(500)] * 6, OK)
     for _ in range(4):
         await played.call({"model": "demo/alone"}, "whole")
@@ -148,7 +120,7 @@ async def test_the_last_provider_is_never_left_alone(played: Stage) -> None:
     assert (outcome.sees, outcome.attempts) == ("answer", 1)
 
 
-class BrokenLog(SharedLog):
+class BrokenLog(MemoryLog):
     """A table that is throttled, or does not answer at all."""
 
     def __init__(self, *, silent: bool) -> None:
@@ -193,7 +165,7 @@ async def test_requests_are_served_where_health_cannot_be_shared(played: Stage, 
 
 
 async def test_health_is_no_write_per_request(played: Stage) -> None:
-    log, clock = SharedLog(), FixedClock(1_000_000.0)
+    log, clock = MemoryLog(), FixedClock(1_000_000.0)
     played.new_gateway(log, clock)
     played.alpha.reset(OK)
     for _ in range(30):
