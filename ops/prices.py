@@ -38,6 +38,7 @@ _LITELLM: Mapping[str, Unit] = {
 _NAMES: Mapping[str, tuple[str, ...]] = {
     "google": ("gemini",),
     "together": ("together_ai", "togetherai"),
+    "fireworks": ("fireworks_ai", "fireworks-ai"),
     "moonshot": ("moonshotai",),
     "cloudflare": ("cloudflare-workers-ai",),
     "bedrock": ("bedrock_converse", "amazon-bedrock"),
@@ -92,12 +93,12 @@ def _rows(data: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]
             continue
         if isinstance(row.get("models"), Mapping):  # models.dev: providers, and their models
             yield from ((key, name, model) for name, model in row["models"].items())
-        elif "/models/" in key:  # its files, one a model
-            provider, _, name = key.partition("/models/")
-            yield provider, name, row
         elif "litellm_provider" in row:
             provider = row["litellm_provider"]
             yield provider, key.removeprefix(f"{provider}/"), row
+        elif "/models/" in key:  # models.dev's files, one a model
+            provider, _, name = key.partition("/models/")
+            yield provider, name, row
 
 
 def _theirs(data: Mapping[str, Table], offer: Offer) -> Mapping[Unit, Decimal] | None:

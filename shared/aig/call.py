@@ -86,8 +86,8 @@ class OpenCall:
     began_at: float  # by the monotonic clock
 
     def max_output(self, candidate: Candidate) -> int:
-        """The output tokens that were paid for, or fewer where the model cannot say as much."""
-        return min(self.output_tokens, candidate.model.max_output)
+        """The output tokens that were paid for, or fewer where it cannot say as much."""
+        return min(self.output_tokens, candidate.max_output)
 
     def left(self, seconds: float) -> float:
         """What is left of `seconds` after the call began."""

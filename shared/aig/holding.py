@@ -19,10 +19,10 @@ IN_FLIGHT_RETRY_AFTER_S = 5
 def _bid(candidate: Candidate, demand: Demand) -> money.Bid:
     model = candidate.model
     # Bytes bound the tokens of a prompt, and so does the context: a longer prompt is refused by every provider.
-    input_tokens = min(demand.input_tokens + demand.images * model.image_tokens, model.context * demand.inputs)
+    input_tokens = min(demand.input_tokens + demand.images * model.image_tokens, candidate.context * demand.inputs)
     wanted = DEFAULT_MAX_OUTPUT if demand.output_tokens is None else demand.output_tokens
     bounds = money.Bounds(
-        input_tokens, min(wanted, model.max_output), demand.samples, demand.input_units, demand.output_units
+        input_tokens, min(wanted, candidate.max_output), demand.samples, demand.input_units, demand.output_units
     )
     return money.Bid(bounds, candidate.offer.prices, demand.service_tier)
 

@@ -360,6 +360,11 @@ class TestUpstream:
         await attempt_each(scene.call(candidate("a", max_output=100), candidate("b")), scene.start)
         assert scene.limits == [100, 500]
 
+    async def test_and_so_is_one_whose_provider_allows_less(self) -> None:
+        scene, made = Scene(a=["well"]), candidate("a")
+        await attempt_each(scene.call(replace(made, offer=replace(made.offer, max_output=50))), scene.start)
+        assert scene.limits == [50]
+
     async def test_one_that_reasons_may_be_silent_for_longer(self) -> None:
         scene = Scene(a=["well"])
         await attempt_each(scene.call(candidate("a", can=("chat", "reasoning"))), scene.start)

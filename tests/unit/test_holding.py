@@ -80,6 +80,13 @@ async def test_a_prompt_is_no_longer_than_the_context() -> None:
     assert hold.amount == (100_000 * 1_000 + 600 * 2_000) * 105 // 100
 
 
+async def test_nor_than_its_provider_takes_and_the_answer_no_longer() -> None:
+    made = candidate("a")
+    less = Candidate(made.model, replace(made.offer, context=5_000, max_output=200))
+    hold, _ = await take(Wallets(), less, demand=replace(DEMAND, input_tokens=10**9))
+    assert hold.amount == (5_000 * 1_000 + 200 * 2_000) * 105 // 100
+
+
 async def test_of_many_inputs_each_has_a_context_of_its_own() -> None:
     many = replace(DEMAND, input_tokens=10**9, inputs=3, output_tokens=0)
     hold, output = await take(Wallets(), demand=many)

@@ -45,7 +45,7 @@ _MODEL_FIELDS = frozenset(
 )
 _OFFER_FIELDS = frozenset(
     {"provider", "id", "usd_per_million", "usd_per_unit", "above", "tiers", "source", "date", "quirks"}
-    | {"max_batch", "max_batch_tokens"}
+    | {"max_batch", "max_batch_tokens", "context", "max_output"}
 )
 
 
@@ -167,7 +167,7 @@ def _offer(place: str, modality: str, row: Mapping[str, Any], providers: Mapping
         "date": str(row["date"]),
         **_quirks(place, row),
     }
-    for name in ("max_batch", "max_batch_tokens"):
+    for name in ("max_batch", "max_batch_tokens", "context", "max_output"):
         if name in row:
             if type(row[name]) is not int or row[name] < 1:
                 raise ValueError(f"{place}: {name} is a whole number from 1")
@@ -216,6 +216,9 @@ def _model(row: Mapping[str, Any], providers: Mapping[str, Any]) -> dict[str, An
         compiled["quality"] = _quality(place, row["quality"])
     compiled["capabilities"] = sorted(row["capabilities"])
     compiled["offers"] = [_offer(place, row["modality"], offer, providers) for offer in row["offer"]]
+    for offer in compiled["offers"]:
+        if any(offer.get(name, 0) >= row.get(name, 1) for name in ("context", "max_output") if name in offer):
+            raise ValueError(f"{place} at {offer['provider']}: context and max_output are for an offer that has less")
     providers_used = [offer["provider"] for offer in compiled["offers"]]
     if not providers_used:
         raise ValueError(f"{place}: has no offer")

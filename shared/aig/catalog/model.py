@@ -43,7 +43,8 @@ class Provider:
 class Offer:
     """One provider's way to serve a model: its own id for it, and prices with where and when they were read.
 
-    `max_batch` inputs, and `max_batch_tokens` in all of them, go into one request for embeddings.
+    `max_batch` inputs, and `max_batch_tokens` in all of them, go into one request for embeddings. `context` and
+    `max_output` are there where this provider allows less than the model can.
     """
 
     provider: Provider
@@ -54,6 +55,8 @@ class Offer:
     quirks: frozenset[str] = frozenset()
     max_batch: int = 1
     max_batch_tokens: int | None = None
+    context: int | None = None
+    max_output: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,8 @@ def _offer(row: Mapping[str, Any], providers: Mapping[str, Provider]) -> Offer:
         quirks=frozenset(row.get("quirks", ())),
         max_batch=row.get("max_batch", 1),
         max_batch_tokens=row.get("max_batch_tokens"),
+        context=row.get("context"),
+        max_output=row.get("max_output"),
     )
 
 

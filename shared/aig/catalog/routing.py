@@ -42,6 +42,14 @@ class Candidate:
     def key(self) -> str:
         return f"{self.offer.provider.name}/{self.model.slug}"
 
+    @property
+    def context(self) -> int:
+        return self.offer.context or self.model.context
+
+    @property
+    def max_output(self) -> int:
+        return self.offer.max_output or self.model.max_output
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -112,10 +120,14 @@ def _first_of_each(ranked: Sequence[Sequence[Candidate]]) -> Sequence[Candidate]
     return [ranked[at][turn] for at, turn in kept]
 
 
+def _usual_input(demand: Demand) -> int:
+    return demand.input_tokens // BYTES_PER_TOKEN + demand.images * USUAL_IMAGE
+
+
 def _expected_cost(offer: Offer, demand: Demand) -> int:
     """Pico-USD of a run of the usual size, for comparing."""
     rates = offer.prices.rates
-    read = max(1, demand.input_tokens // BYTES_PER_TOKEN + demand.images * USUAL_IMAGE)
+    read = max(1, _usual_input(demand))
     written = min(demand.output_tokens if demand.output_tokens is not None else EXPECTED_OUTPUT, EXPECTED_OUTPUT)
     return rates["input_tokens"] * read + (rates["output_tokens"] * written * demand.samples if written else 0)
 
@@ -143,7 +155,7 @@ def _order_offers(model: Model, demand: Demand, situation: Situation) -> Sequenc
         raise InvalidRequest(
             f"provider leaves nobody to serve {model.slug}: it is served by {names}.", param="provider"
         )
-    offers = _able(model, allowed, demand)
+    offered = [Candidate(model, offer) for offer in _able(model, allowed, demand)]
 
     def rank(candidate: Candidate) -> tuple[int, int, int]:
         name = candidate.offer.provider.name
@@ -153,7 +165,16 @@ def _order_offers(model: Model, demand: Demand, situation: Situation) -> Sequenc
             _expected_cost(candidate.offer, demand),
         )
 
-    return sorted((Candidate(model, offer) for offer in offers), key=rank)
+    # Where none is large enough, one of them will say so.
+    return sorted([offer for offer in offered if _is_large_enough(offer, demand)] or offered, key=rank)
+
+
+def _is_large_enough(candidate: Candidate, demand: Demand) -> bool:
+    """As far as can be told: of files, nobody knows how long they are."""
+    written = min(demand.output_tokens or 0, candidate.model.max_output)
+    if "files" in demand.capabilities:
+        return written <= candidate.max_output
+    return written <= candidate.max_output and _usual_input(demand) + written <= candidate.context * demand.inputs
 
 
 def _able(model: Model, offers: Sequence[Offer], demand: Demand) -> Sequence[Offer]:
@@ -182,10 +203,7 @@ def _could_serve(model: Model, demand: Demand, situation: Situation) -> bool:
         return False
     if model.deprecated is not None and model.deprecated <= situation.today:
         return False
-    if "files" in demand.capabilities:  # how long they are nobody knows; the provider will say if it is too long
-        return True
-    written = min(demand.output_tokens or 0, model.max_output)
-    return demand.input_tokens // BYTES_PER_TOKEN + written <= model.context
+    return any(_is_large_enough(Candidate(model, offer), demand) for offer in model.offers)
 
 
 def _chosen(catalog: Catalog, demand: Demand, routing: Routing, situation: Situation) -> Sequence[Candidate]:

@@ -115,6 +115,9 @@ def test_a_bad_provider_row_is_named(name: str, path: tuple[Any, ...], value: An
         (("offer", 0, "id"), ""),
         (("offer", 0, "id"), 5),
         (("context",), 1000.0),
+        (("offer", 0, "context"), 0),
+        (("offer", 0, "context"), 1000),  # what it is for says that it is less
+        (("offer", 0, "max_output"), "many"),
         (("image_tokens",), 0),
         (("image_tokens",), "many"),
         (("offer",), [MODEL["offer"][0], MODEL["offer"][0]]),  # two prices of one provider

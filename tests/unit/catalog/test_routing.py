@@ -145,6 +145,19 @@ class TestOneModel:
             world.keys(replace(wanted, models=("v/fixed",)))
         assert raised.value.param == "temperature"
 
+    def test_an_offer_that_is_too_small_is_left_out(self) -> None:
+        small = replace(offer("small", 1, 1), context=1500, max_output=500)
+        world = World(model("v/m", small, offer("large", 2, 2)), model("v/small", small))
+        brief = replace(demand("v/m"), output_tokens=100)
+        assert world.keys(brief) == ["small/v/m", "large/v/m"]
+        assert world.keys(demand("v/m")) == ["large/v/m"]  # eight hundred tokens are wanted
+        assert world.keys(replace(brief, input_tokens=6000)) == ["large/v/m"]
+        assert world.keys(replace(brief, images=1)) == ["large/v/m"]
+        assert world.keys(replace(brief, models=(), input_tokens=6000)) == ["large/v/m"]
+        files = replace(brief, capabilities=frozenset({"chat"}), input_tokens=UNBOUNDED_TOKENS)
+        assert world.keys(files) == ["small/v/m", "large/v/m"]  # too long for all: one of them will say so
+        assert world.keys(demand("v/small")) == ["small/v/small"]
+
     def test_pictures_are_part_of_the_price(self) -> None:
         reader, writer = offer("reader", 1, 30), offer("writer", 10, 1)
         world = World(model("v/m", reader, writer))

@@ -85,4 +85,12 @@ def test_a_source_that_is_none_is_told(capsys: pytest.CaptureFixture[str]) -> No
 def test_our_prices_are_those_of_the_data_they_were_taken_from() -> None:
     differences, unknown = compare(builtin(), tables(read(str(PUBLIC / "litellm_selected_providers.json"))))
     assert differences == []
-    assert len(unknown) < 25
+    elsewhere = ("openrouter", "fireworks", "cerebras")  # which that extract leaves out
+    assert len([offer for offer in unknown if not offer.endswith(elsewhere)]) < 25
+
+
+def test_a_name_that_looks_like_a_path_is_a_name() -> None:
+    row = {"litellm_provider": "fireworks_ai", "input_cost_per_token": 3e-06}
+    assert tables({"fireworks_ai/accounts/fireworks/models/m": row})["fireworks_ai"] == {
+        "accounts/fireworks/models/m": {"input_tokens": Decimal(3)}
+    }
