@@ -66,6 +66,8 @@ ROOMS = {
     "cohere": {"cohere"},
     "google": {"google", "gemini"},
     "openai_compatible": {"groq"},  # one of its answers' fields
+    "openai": {"openai"},
+    "responses": {"openai"},
     "voyage": {"voyage"},
 }
 

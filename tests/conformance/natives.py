@@ -43,9 +43,12 @@ def of_message(body: Mapping[str, Any], usage: Usage | None) -> Said:
     for call in message.get("tool_calls") or ():
         extra = (call.get("extra_content") or {}).values()
         said.signatures += [entry["thought_signature"] for entry in extra]
-        said.calls.append((call["function"]["name"], json.loads(call["function"]["arguments"])))
         assert call["id"]
-        assert call["type"] == "function"
+        if call["type"] == "custom":
+            said.calls.append((call["custom"]["name"], call["custom"]["input"]))
+        else:
+            assert call["type"] == "function"
+            said.calls.append((call["function"]["name"], json.loads(call["function"]["arguments"])))
     said.count(usage)
     return said
 
@@ -160,6 +163,40 @@ def google_answer(responses: Iterable[Mapping[str, Any]]) -> Said:
             said.completion = counts.get("candidatesTokenCount", 0) + said.reasoning
     if said.calls and said.finish == "stop":
         said.finish = "tool_calls"
+    return said
+
+
+def responses_message(body: Mapping[str, Any]) -> Said:
+    said, texts, thoughts = Said(finish="stop"), [], []
+    for item in body["output"]:
+        match item["type"]:
+            case "message":
+                texts.append("".join(part.get("text", "") for part in item["content"]))
+            case "reasoning":
+                thoughts += [part["text"] for part in item["summary"]]
+                said.signatures += [item["encrypted_content"]] if item.get("encrypted_content") else []
+            case "function_call":
+                said.calls.append((item["name"], json.loads(item["arguments"])))
+            case "custom_tool_call":
+                said.calls.append((item["name"], item["input"]))
+    said.text, said.thoughts = "\n\n".join(texts), "\n\n".join(thoughts)
+    said.finish = "tool_calls" if said.calls else "stop" if body["status"] == "completed" else "length"
+    usage = body["usage"]
+    said.prompt, said.completion = usage["input_tokens"], usage["output_tokens"]
+    said.cached = usage["input_tokens_details"]["cached_tokens"]
+    said.reasoning = usage["output_tokens_details"]["reasoning_tokens"]
+    return said
+
+
+def responses_stream(events: Iterable[Mapping[str, Any]]) -> Said:
+    """The end of a stream holds all of it; but who kept the recordings has shortened what led there."""
+    told = list(events)
+    said = responses_message(next(event["response"] for event in told if event["type"] == "response.completed"))
+    texts: dict[int, str] = {}
+    for event in told:
+        if event["type"] == "response.output_text.delta":
+            texts[event["output_index"]] = texts.get(event["output_index"], "") + event["delta"]
+    said.text = "\n\n".join(texts.values())
     return said
 
 

@@ -21,7 +21,7 @@ from aig.modalities import chat_body
 from aig.modalities.upstream import Timeouts, Upstream
 from aig.modalities.usage import Usage
 from aig.money.pricing import charge
-from aig_providers import anthropic, cohere, google, openai_compatible
+from aig_providers import anthropic, cohere, google, openai, openai_compatible
 from aig_providers.wire import Client
 from local.template import ROOT
 from tests.conformance.loopback import Answer, Loopback, loopback
@@ -63,6 +63,8 @@ ROWS: dict[str, list[Call]] = {
     "openai/gpt-5.4": [*CALLS, *LONG, *TIERS],
     "openai/gpt-5.4-mini": [*CALLS, *TIERS],
     "openai/gpt-5.5": [*CALLS, *LONG],
+    "openai/gpt-6-sol": [*CALLS, WRITES[0], *LONG, *TIERS],
+    "openai/gpt-5": [*CALLS, *LONG],
     "openai/gpt-4.1": CALLS[:2],
     "openai/gpt-audio": [CALLS[0], *SPOKEN],
     "moonshot/kimi-k2.6": CALLS,
@@ -83,7 +85,8 @@ TABLE = [(slug, call, streamed) for slug, calls in ROWS.items() for call in call
 
 def _openai(slug: str, call: Call) -> dict[str, Any]:
     prompt, said = call.fresh + call.cached + call.heard, call.said + call.spoken
-    details = {"cached_tokens": call.cached, "audio_tokens": call.heard}
+    prompt += call.written
+    details = {"cached_tokens": call.cached, "cache_write_tokens": call.written, "audio_tokens": call.heard}
     usage: dict[str, Any] = {
         "prompt_tokens": prompt,
         "completion_tokens": said + (0 if slug.startswith("xai/") else call.thought),
@@ -93,6 +96,15 @@ def _openai(slug: str, call: Call) -> dict[str, Any]:
     names = {"moonshot": "cached_tokens", "deepseek": "prompt_cache_hit_tokens", "mistral": "num_cached_tokens"}
     vendor = slug.partition("/")[0]
     return {**usage, names[vendor]: call.cached} if vendor in names else {**usage, "prompt_tokens_details": details}
+
+
+def _responses(slug: str, call: Call) -> dict[str, Any]:
+    told = _openai(slug, call)
+    names = {
+        "input_tokens": "prompt_tokens", "input_tokens_details": "prompt_tokens_details",
+        "output_tokens": "completion_tokens", "output_tokens_details": "completion_tokens_details",
+    }  # fmt: skip
+    return {**{name: told[other] for name, other in names.items()}, "total_tokens": told["total_tokens"]}
 
 
 def _anthropic(_: str, call: Call) -> dict[str, Any]:
@@ -148,6 +160,17 @@ def _openai_answer(call: Call, usage: Any, *, streamed: bool) -> bytes:
     return _sse(piece, end, {"id": "c", "choices": [], "usage": usage, **tier}, b"[DONE]")
 
 
+def _responses_answer(call: Call, usage: Any, *, streamed: bool) -> bytes:
+    message = {"type": "message", "id": "m", "content": [{"type": "output_text", "text": "x"}]}
+    tool = {"type": "function_call", "id": "f", "call_id": "c", "name": "f", "arguments": "{}"}
+    item = tool if call.tool else message
+    whole = {"id": "r", "status": "completed", "output": [item], "usage": usage, "service_tier": call.tier or "default"}
+    if not streamed:
+        return json.dumps(whole).encode()
+    done = {"type": "response.output_item.done", "output_index": 0, "item": item}
+    return _sse(done, {"type": "response.completed", "response": whole})
+
+
 def _anthropic_answer(call: Call, usage: Any, *, streamed: bool) -> bytes:
     tool = {"type": "tool_use", "id": "c", "name": "f", "input": {}}
     block = tool if call.tool else {"type": "text", "text": "x"}
@@ -182,6 +205,8 @@ def _cohere_answer(call: Call, usage: Any, *, streamed: bool) -> bytes:
 
 
 WIRES: Mapping[str, tuple[Any, Any, Any]] = {
+    "openai": (openai.OpenAIChat, _openai, _openai_answer),
+    "responses": (openai.OpenAIChat, _responses, _responses_answer),
     "openai_compatible": (openai_compatible.OpenAICompatibleChat, _openai, _openai_answer),
     "anthropic": (anthropic.AnthropicChat, _anthropic, _anthropic_answer),
     "google": (google.GoogleChat, _google, _google_answer),
@@ -241,10 +266,10 @@ async def provider() -> AsyncIterator[Loopback]:
 async def usage_of(slug: str, call: Call, provider: Loopback, *, streamed: bool) -> Usage:
     """What our adapter reads from the provider's answer."""
     offer = builtin().models[slug].offers[0]
-    adapter, raw, answer = WIRES[offer.provider.wire]
+    adapter, raw, answer = WIRES["responses" if "responses" in offer.quirks else offer.provider.wire]
     provider.answer = Answer([answer(call, raw(slug, call), streamed=streamed)])
     client = Client(SystemClock())
-    upstream = Upstream("p", "m", provider.base_url, timeouts=Timeouts(5, 20, 20, 20))
+    upstream = Upstream("p", "m", provider.base_url, timeouts=Timeouts(5, 20, 20, 20), quirks=offer.quirks)
     request = chat_body.parse({"messages": [{"role": "user", "content": "hi"}], "stream": streamed})
     usage: Usage | None = None
     try:

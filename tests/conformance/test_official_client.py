@@ -37,7 +37,7 @@ PROMPT: Any = [{"role": "user", "content": "a question " * 600}]
 def _choose(exchanges: list[tuple[str, Exchange]], most: int) -> list[tuple[str, Exchange]]:
     """Some of each wire, those with tools and thoughts among them."""
     chosen: list[tuple[str, Exchange]] = []
-    for name in WIRES:
+    for name in MODELS:
         own = [(n, exchange) for n, exchange in exchanges if n == name and "max" not in exchange.name]
         own.sort(key=lambda pair: not any(word in pair[1].name for word in ("tool", "think", "reasoning")))
         chosen += own[:most]

@@ -53,8 +53,6 @@ USED = {
     "vercel-ai/xai/xai-tool-call.json": "vendor: xAI",
 }
 NOT_USED = {
-    "llm/test_openai_responses/*": "another wire: OpenAI's Responses",
-    "pydantic-ai/test_tool_choice_matrix/*-openai_responses*": "another wire: OpenAI's Responses",
     "pydantic-ai/test_xai/*": "another wire: xAI's gRPC",
     "vercel-ai/amazon-bedrock/amazon-bedrock-reranking*": "another modality: rerank",
     "vercel-ai/cohere/cohere-reranking*": "another modality: rerank",
@@ -62,12 +60,7 @@ NOT_USED = {
     "vercel-ai/elevenlabs/*": "another modality: transcription",
     "vercel-ai/fal/*": "another modality: transcription",
     "vercel-ai/mistral/*-transcription.json": "another modality: transcription",
-    "vercel-ai/openai/openai-code-*": "another wire: OpenAI's Responses",
     "vercel-ai/openai/openai-completion-*": "another wire: OpenAI's old completions",
-    "vercel-ai/openai/openai-custom-*": "another wire: OpenAI's Responses",
-    "vercel-ai/openai/openai-error.1.chunks.txt": "another wire: OpenAI's Responses",
-    "vercel-ai/openai/openai-image-*": "another wire: OpenAI's Responses",
-    "vercel-ai/openai/openai-phase*": "another wire: OpenAI's Responses",
     "vercel-ai/openai/openai-realtime-*": "another wire: OpenAI's Realtime",
     "vercel-ai/togetherai/*": "another modality: rerank",
     "vercel-ai/xai/xai-file-*": "another wire: xAI's Responses",

@@ -23,6 +23,7 @@ _MESSAGE_EXTENSIONS = {
     "reasoning_content": "keeps_reasoning_content",
     "reasoning_details": "keeps_reasoning_details",
     "images": "keeps_reasoning_details",
+    "phase": "keeps_reasoning_details",
 }
 _TIERS_WITH_PRICES = frozenset({"flex", "priority"})
 _FINISH = {"model_length": "length", "end_turn": "stop", "max_tokens": "length"}
@@ -32,6 +33,8 @@ def build_request(upstream: Upstream, request: ChatRequest, max_output_tokens: i
     """The client's body under the provider's model id, with the limit that was paid for; usage always asked for."""
     quirks = upstream.quirks
     body = {name: value for name, value in request.body.items() if name not in STEERING}
+    if "keeps_cache_control" not in quirks:
+        body.pop("cache_control", None)
     body["model"] = upstream.model_id
     body["messages"] = [_message(message, quirks) for message in body["messages"]]
     if body.get("tools"):

@@ -148,9 +148,9 @@ _STATUS_KINDS: Mapping[int, UpstreamKind] = {
     425: "unavailable",
     429: "rate_limited",
 }
-_OUT_OF_CREDIT = frozenset({"insufficient_quota", "credit_balance_exhausted", "billing_hard_limit_reached"})
+OUT_OF_CREDIT = frozenset({"insufficient_quota", "credit_balance_exhausted", "billing_hard_limit_reached"})
 # Slugs that a client may be told. Any other word of a provider stays here: it could name an account of ours.
-_CODES = _OUT_OF_CREDIT | frozenset(
+_CODES = OUT_OF_CREDIT | frozenset(
     {
         "content_filter",
         "content_policy_violation",
@@ -200,7 +200,7 @@ def common_detail(body: Any) -> Detail:
     """The error body that most vendors share. Raises what indexing raises for another."""
     error = body["error"]
     code = error.get("code")
-    return Detail("auth" if code in _OUT_OF_CREDIT else None, code, error.get("param"))
+    return Detail("auth" if code in OUT_OF_CREDIT else None, code, error.get("param"))
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

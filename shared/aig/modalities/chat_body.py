@@ -24,7 +24,10 @@ STEERING = frozenset({"model", "models", "max_tokens", "max_completion_tokens", 
 
 # They would override the limit that was paid for, at servers that have limits of other names, or are billed beside the
 # tokens.
-UNSUPPORTED = ("n_predict", "max_new_tokens", "best_of", "web_search_options")
+UNSUPPORTED = (
+    "n_predict", "max_new_tokens", "best_of", "web_search_options", "web_search", "search_parameters", "plugins",
+    "preset", "deferred", "background",
+)  # fmt: skip
 
 _ADAPTER: TypeAdapter[ChatBody] = TypeAdapter(ChatBody)
 

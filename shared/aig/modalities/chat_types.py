@@ -75,10 +75,17 @@ class FunctionCall(TypedDict):
 
 
 @with_config(_OPEN)
+class CustomCall(TypedDict):
+    name: str
+    input: str
+
+
+@with_config(_OPEN)
 class ToolCall(TypedDict):
     id: str
     type: NotRequired[Literal["function", "custom"]]
     function: NotRequired[FunctionCall]
+    custom: NotRequired[CustomCall]
 
 
 @with_config(_OPEN)
@@ -103,7 +110,7 @@ class ReasoningDetail(TypedDict):
     data: NotRequired[str | None]
     signature: NotRequired[str | None]
     format: NotRequired[str | None]
-    index: NotRequired[int | None]
+    index: NotRequired[Annotated[int, Field(ge=0, le=10_000)] | None]
 
 
 @with_config(_OPEN)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 QUIRKS = {
     "fixed_sampling": "refuses temperature, top_p and top_k other than the usual",
     "adaptive_thinking": "thinking is steered by an effort; a budget of tokens is refused",
+    "responses": "takes tools beside reasoning at the Responses API only",
     "always_thinks": "refuses to have its thinking switched off",
     "thinking_level": "thinking is steered by a level; a budget of tokens is not",
     "keeps_cache_control": "takes cache_control marks in messages and tools",

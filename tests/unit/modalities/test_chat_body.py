@@ -96,7 +96,7 @@ SPOKEN = {"role": "assistant", "content": None, "audio": {"id": "audio_1"}}
                 USER,
                 {
                     "role": "assistant",
-                    "tool_calls": [CALL, {"id": "call_2", "type": "custom", "custom": {"name": "c"}}],
+                    "tool_calls": [CALL, {"id": "call_2", "type": "custom", "custom": {"name": "c", "input": "x"}}],
                 },
                 {"role": "tool", "tool_call_id": "call_2", "content": [{"type": "text", "text": "t"}]},
                 {"role": "tool", "tool_call_id": "call_1", "content": ""},
