@@ -23,6 +23,7 @@ from local.template import load
 RESET = Behaviour(chunks=0, ending="reset")
 SILENT = Behaviour(chunks=0, ending="silence")
 SLOW = Behaviour(delay=0.8)
+BEHIND = Behaviour(body=b'{"error": {"message": "overloaded", "code": 503}}')
 LIMITED, UNAVAILABLE = "429 upstream_rate_limited", "502 provider_unavailable"
 
 
@@ -64,17 +65,18 @@ CASES = [
     Case("503", [error(503)]),
     Case("529", [error(529)]),
     Case("the connection is reset", [RESET]),
-    Case("no answer", [SILENT]),
-    _refused("no answer, alone", "504 upstream_timeout", SILENT, body=ALONE),
-    Case("a slow first byte", [SLOW]),
-    Case("the answer is cut", [Behaviour(ending="reset")], modes=("whole",)),
+    Case("no answer", [SILENT], loss=True),
+    _refused("no answer, alone", "504 upstream_timeout", SILENT, body=ALONE, loss=True),
+    Case("a slow first byte", [SLOW], loss=True),
+    Case("the answer is cut", [Behaviour(ending="reset")], modes=("whole",), loss=True),
     _broken("the stream is cut", Behaviour(chunks=2, ending="reset")),
     _broken("the stream stalls", Behaviour(chunks=2, ending="silence")),
-    Case("an error behind a 200", [Behaviour(body=b'{"error": {"message": "overloaded", "code": 503}}')]),
-    Case("a page of HTML behind a 200", [Behaviour(body=b"<html><h1>Welcome</h1></html>")]),
-    Case("nothing behind a 200", [Behaviour(body=b"")]),
-    Case("a malformed answer", [Behaviour(ending="garbage")], modes=("whole",)),
-    Case("a malformed first chunk", [Behaviour(chunks=0, ending="garbage")], modes=("stream",)),
+    Case("an error behind a 200", [BEHIND], modes=("whole",)),
+    Case("an error behind a 200, and no stream", [BEHIND], modes=("stream",), loss=True),
+    Case("a page of HTML behind a 200", [Behaviour(body=b"<html><h1>Welcome</h1></html>")], loss=True),
+    Case("nothing behind a 200", [Behaviour(body=b"")], loss=True),
+    Case("a malformed answer", [Behaviour(ending="garbage")], modes=("whole",), loss=True),
+    Case("a malformed first chunk", [Behaviour(chunks=0, ending="garbage")], modes=("stream",), loss=True),
     _broken("a malformed chunk later", Behaviour(chunks=2, ending="garbage")),
     _alpha("no [DONE], but a finish reason", Behaviour(ending="no-done")),
     _broken("no [DONE] and no finish reason", Behaviour(ending="bare")),

@@ -19,6 +19,8 @@ from aig.errors import (
     UpstreamTimeout,
 )
 from aig.modalities.upstream import Upstream
+from aig.modalities.usage import Usage
+from aig.money.pricing import upstream_cost
 from aig.ports import Adapter
 
 T = TypeVar("T")
@@ -28,6 +30,7 @@ BACK_OFF_S = 0.1  # doubled with every attempt; the wait is anything up to it
 LONGEST_WAIT_S = 20.0  # a client that waits longer for nothing is better told to come back
 REASONING_FIRST_BYTE_S = 60.0
 LONGEST_RETRY_AFTER_S = 3600
+ENOUGH_S = 30.0  # for another attempt: no reason to cut off an answer that takes long
 LEAST_ATTEMPT_S = 1.0  # in less, nobody could answer, and would be blamed for it
 
 Start = Callable[[Adapter, Upstream, int], Awaitable[T]]
@@ -35,19 +38,20 @@ Start = Callable[[Adapter, Upstream, int], Awaitable[T]]
 
 @dataclass(frozen=True, slots=True)
 class Attempted(Generic[T]):
-    """Who answered, at which attempt, with what."""
+    """Who answered, at which attempt, with what, how long after it was asked. The success is still to be recorded."""
 
     candidate: Candidate
     attempts: int
     answer: T
+    latency_ms: float
 
 
 async def attempt_each(call: OpenCall, start: Start[T]) -> Attempted[T]:
     """The first answer of a candidate. `start` gets its adapter, upstream and output limit. Raises AIGError."""
     gateway, failures = call.gateway, list[UpstreamError]()
     gateway.retries.request(gateway.clock.monotonic())
-    plan = _Plan(call, await _admitted(call))
-    candidate: Candidate | None = plan.first()
+    plan = _Plan(call)
+    candidate: Candidate | None = await plan.first()
     while candidate is not None:
         started = gateway.clock.monotonic()
         try:
@@ -57,65 +61,63 @@ async def attempt_each(call: OpenCall, start: Start[T]) -> Attempted[T]:
         except (UpstreamError, TimeoutError) as raised:
             error = raised if isinstance(raised, UpstreamError) else UpstreamError("timeout")
             record_failure(call, candidate, error)
+            _book_loss(call, candidate, error)
             failures.append(error)
             candidate = await plan.after(candidate, error)
         else:
             latency_ms = (gateway.clock.monotonic() - started) * 1000
-            gateway.traffic.record(candidate.offer.provider.name, candidate.model.slug, latency_ms, None)
-            return Attempted(candidate, len(failures) + 1, answer)
+            return Attempted(candidate, len(failures) + 1, answer, latency_ms)
     if call.left(ANSWER_S) < LEAST_ATTEMPT_S:
         failures.append(UpstreamError("timeout"))
     raise _client_error(failures)
 
 
-async def _admitted(call: OpenCall) -> Sequence[Candidate]:
-    """The candidates that their breakers let through; the first of all if that is none.
-
-    One that may be probed is, if it comes before all others: behind one that is well its turn would not come.
-    """
-    traffic, admitted = call.gateway.traffic, list[Candidate]()
-    for candidate in call.candidates:
-        gate = traffic.gate(candidate.key)
-        if gate == "closed" or (gate == "probe" and not admitted and await traffic.claim_probe(candidate.key)):
-            admitted.append(candidate)
-    return admitted or call.candidates[:1]
-
-
 class _Plan:
     """Whom to ask next: those not asked yet, at once; then those that failed, after a wait."""
 
-    def __init__(self, call: OpenCall, admitted: Sequence[Candidate]) -> None:
+    def __init__(self, call: OpenCall) -> None:
         self._call = call
-        self._fresh = list(admitted)
+        self._fresh = list(call.candidates)
         self._again: dict[str, tuple[Candidate, float]] = {}  # with the time, by the clock, before which not
         self._asked = Counter[str]()
 
-    def first(self) -> Candidate:
-        return self._take(self._fresh[0])
+    async def first(self) -> Candidate:
+        """The first that its breaker lets through, or the first of all: one at least is asked."""
+        return self._take(await self._next_fresh() or self._call.candidates[0])
+
+    async def _next_fresh(self) -> Candidate | None:
+        """The next that has not been asked, taken from the list with those whose breakers are open.
+
+        A breaker's probe is claimed when its turn has come: behind one that is well it does not.
+        """
+        traffic = self._call.gateway.traffic
+        while self._fresh:
+            candidate = self._fresh.pop(0)
+            gate = traffic.gate(candidate.key)
+            if gate == "closed" or (gate == "probe" and await traffic.claim_probe(candidate.key)):
+                return candidate
+        return None
 
     def _take(self, candidate: Candidate) -> Candidate:
-        if candidate in self._fresh:
-            self._fresh.remove(candidate)
         self._asked[candidate.key] += 1
         return candidate
 
     def patience(self) -> float:
-        """Seconds for one attempt: those who come after must have their share of what is left."""
-        return self._call.left(ANSWER_S) / (1 + len(self._fresh))
+        """Seconds for one attempt: those who come after must have their share of what is left, or enough of it."""
+        left, after = self._call.left(ANSWER_S), len(self._fresh)
+        return max(left / (1 + after), left - ENOUGH_S * after)
 
     async def after(self, failed: Candidate, error: UpstreamError) -> Candidate | None:
         """The next to ask, once it is time; None if that would help nobody."""
         left = self._call.left(ANSWER_S) - LEAST_ATTEMPT_S
-        if not error.retryable or self._asked.total() >= MAX_ATTEMPTS or left < 0:
+        if not (error.retryable or error.unasked) or self._asked.total() >= MAX_ATTEMPTS or left < 0:
             return None
         self._remember(failed, error)
         clock, traffic, retries = self._call.gateway.clock, self._call.gateway.traffic, self._call.gateway.retries
-        if self._fresh:
-            following = self._fresh[0]
+        if fresh := await self._next_fresh():
             # The budget is against asking more and more of providers that fail; this one does not.
-            if traffic.well(following.key) or retries.take(clock.monotonic()):
-                return self._take(following)
-            return None
+            free = error.unasked or traffic.well(fresh.key)
+            return self._take(fresh) if free or retries.take(clock.monotonic()) else None
         waiting = [(at, candidate) for candidate, at in self._again.values() if traffic.gate(candidate.key) == "closed"]
         if not waiting:
             return None
@@ -127,8 +129,8 @@ class _Plan:
         return self._take(following)
 
     def _remember(self, failed: Candidate, error: UpstreamError) -> None:
-        """What refused our key, or was silent for as long as it may be, is not asked again."""
-        if error.kind in ("auth", "timeout"):
+        """What refused our key, was silent for as long as it may be, or cannot do it, is not asked again."""
+        if error.kind in ("auth", "timeout", "rejected"):
             self._again.pop(failed.key, None)
             return
         jitter = secrets.randbelow(1000) / 1000 * BACK_OFF_S * 2 ** self._asked.total()
@@ -157,6 +159,22 @@ def _upstream(call: OpenCall, candidate: Candidate) -> Upstream:
     )
 
 
+def _book_loss(call: OpenCall, candidate: Candidate, error: UpstreamError) -> None:
+    """What an attempt that came to nothing costs us all the same: what it tells, or what it must have read."""
+    usage = error.usage
+    if usage is None and error.kind in ("timeout", "malformed"):
+        usage = Usage({"input_tokens": min(call.demand.usual_input, candidate.context)}, estimated=True)
+    if usage is not None:
+        cost = upstream_cost(usage, call.hold.prices[candidate.key])
+        call.losses.append(call.loss(candidate, cost, "abandoned_attempt"))
+
+
+def record_success(call: OpenCall, attempted: Attempted[T]) -> None:
+    """Once the answer is whole: a stream that breaks off is none."""
+    candidate = attempted.candidate
+    call.gateway.traffic.record(candidate.offer.provider.name, candidate.model.slug, attempted.latency_ms, None)
+
+
 def record_failure(call: OpenCall, candidate: Candidate, error: UpstreamError) -> None:
     """A request that the provider refuses says nothing of the provider's health; all else does."""
     call.gateway.telemetry.request(
@@ -171,7 +189,7 @@ def record_failure(call: OpenCall, candidate: Candidate, error: UpstreamError) -
     )
     provider, traffic = candidate.offer.provider, call.gateway.traffic
     if error.kind == "rejected":
-        if error.status is not None:  # of the provider's, and not of its adapter, which has asked nobody
+        if not error.unasked:
             traffic.record_refusal(provider.name, candidate.model.slug)
         return
     traffic.record(provider.name, candidate.model.slug, None, error.kind)
@@ -181,6 +199,8 @@ def record_failure(call: OpenCall, candidate: Candidate, error: UpstreamError) -
 
 def _client_error(failures: Sequence[UpstreamError]) -> AIGError:
     """One error of ours for all that went wrong upstream, in our words only."""
+    asked = [failure for failure in failures if not failure.unasked]
+    failures = asked or failures  # that one could not do it says less than what became of the others
     last = failures[-1]
     if last.kind == "rejected":
         kind = RequestTooLarge if last.status == 413 else InvalidRequest

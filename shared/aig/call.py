@@ -1,8 +1,6 @@
 """What a metered call is made of, from its headers to its receipt."""
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -10,11 +8,11 @@ from aig.breaker import RetryBudget
 from aig.catalog.model import Catalog
 from aig.catalog.routing import Candidate, Routing
 from aig.clock import Clock
-from aig.errors import UpstreamError
 from aig.ids import Ids
 from aig.keys import Caller
 from aig.modalities.demand import Demand
 from aig.money.hold import Hold
+from aig.money.ledger import Loss, LossReason
 from aig.money.units import Nano
 from aig.ports import Adapters, Once, Resolver, Secrets, Telemetry, Wallets
 from aig.traffic import Traffic
@@ -84,6 +82,7 @@ class OpenCall:
     hold: Hold
     output_tokens: int
     began_at: float  # by the monotonic clock
+    losses: list[Loss] = field(default_factory=list)  # of attempts that came to nothing
 
     def max_output(self, candidate: Candidate) -> int:
         """The output tokens that were paid for, or fewer where it cannot say as much."""
@@ -93,11 +92,14 @@ class OpenCall:
         """What is left of `seconds` after the call began."""
         return max(0.0, self.began_at + seconds - self.gateway.clock.monotonic())
 
-    @contextlib.asynccontextmanager
-    async def until(self, seconds: float) -> AsyncIterator[None]:
-        """Bounds what is done within it to `seconds` after the call began. Raises UpstreamError of kind timeout."""
-        try:
-            async with asyncio.timeout(self.left(seconds)):
-                yield
-        except TimeoutError:
-            raise UpstreamError("timeout") from None
+    def loss(self, candidate: Candidate, amount: Nano, reason: LossReason) -> Loss:
+        return Loss(
+            id=self.gateway.ids.new("txn"),
+            request_id=self.hold.request_id,
+            account_id=self.hold.account_id,
+            model=candidate.model.slug,
+            provider=candidate.offer.provider.name,
+            amount=amount,
+            reason=reason,
+            created_at=int(self.gateway.clock.now()),
+        )

@@ -15,7 +15,10 @@ AIGError                        rendered to the client by aig.http, nowhere else
 UpstreamError                   raised by adapters only; the pipeline fails over or turns it into one of the above
 """
 
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+if TYPE_CHECKING:
+    from aig.modalities.usage import Usage
 
 
 class AIGError(Exception):
@@ -146,6 +149,7 @@ class UpstreamError(Exception):
         code: str | None = None,
         param: str | None = None,
         retry_after: float | None = None,
+        usage: "Usage | None" = None,
     ) -> None:
         super().__init__(f"{kind} (status {status}, code {code})")
         self.kind = kind
@@ -153,6 +157,12 @@ class UpstreamError(Exception):
         self.code = code
         self.param = param
         self.retry_after = retry_after
+        self.usage = usage  # of what was done, and will be billed, before it failed
+
+    @property
+    def unasked(self) -> bool:
+        """Whether the provider's adapter refused, because its wire cannot do that: nobody was asked."""
+        return self.kind == "rejected" and self.status is None
 
     @property
     def retryable(self) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
-from aig.attempts import Start, attempt_each
+from aig.attempts import Start, attempt_each, record_success
 from aig.call import Gateway, OpenCall, Options, Reach, Receipt
 from aig.catalog.model import Provider
 from aig.catalog.routing import Candidate, Situation, candidates
@@ -25,7 +25,7 @@ from aig.modalities.upstream import Upstream
 from aig.modalities.usage import Usage
 from aig.money import hold as money
 from aig.money import pricing
-from aig.money.ledger import Debit, Loss, LossReason
+from aig.money.ledger import Debit
 from aig.money.units import Nano, usd
 from aig.ports import Adapter, Resolver
 
@@ -62,6 +62,7 @@ async def run(
     call = await begin(gateway, caller, demand, options)
     try:
         attempted = await attempt_each(call, start)
+        record_success(call, attempted)
         usage = usage_of(attempted.answer)
     except BaseException:
         await void(call)
@@ -172,10 +173,12 @@ async def settle(call: OpenCall, candidate: Candidate, attempts: int, usage: Usa
         created_at=int(gateway.clock.now()),
         tag=call.options.tag or call.caller.default_tag,
     )
-    loss = _loss(call, candidate, settlement.shortfall, "over_hold") if settlement.shortfall else None
+    losses = [*call.losses]
+    if settlement.shortfall:
+        losses.append(call.loss(candidate, settlement.shortfall, "over_hold"))
     charged = settlement.charged
     try:
-        post = gateway.wallets.post(hold, settlement, debit, loss)
+        post = gateway.wallets.post(hold, settlement, debit, *losses)
         posted = await asyncio.shield(gateway.traffic.beside(post))
     except Exception:  # the answer is there: whatever became of its charge, it is delivered
         posted = False
@@ -197,27 +200,14 @@ async def settle(call: OpenCall, candidate: Candidate, attempts: int, usage: Usa
     return receipt
 
 
-def _loss(call: OpenCall, candidate: Candidate, amount: Nano, reason: LossReason) -> Loss:
-    return Loss(
-        id=call.gateway.ids.new("txn"),
-        request_id=call.hold.request_id,
-        account_id=call.hold.account_id,
-        model=candidate.model.slug,
-        provider=candidate.offer.provider.name,
-        amount=amount,
-        reason=reason,
-        created_at=int(call.gateway.clock.now()),
-    )
-
-
 async def void(call: OpenCall, candidate: Candidate | None = None, usage: Usage | None = None) -> None:
     """Give the hold back; what the provider charges us for `usage` all the same becomes a loss row."""
     gateway = call.gateway
-    loss = None
+    losses = [*call.losses]
     if candidate is not None and usage is not None:
         cost = pricing.upstream_cost(usage, call.hold.prices[candidate.key])
-        loss = _loss(call, candidate, cost, "broken_stream")
+        losses.append(call.loss(candidate, cost, "broken_stream"))
     try:
-        await asyncio.shield(gateway.traffic.beside(gateway.wallets.void(call.hold, loss)))
+        await asyncio.shield(gateway.traffic.beside(gateway.wallets.void(call.hold, *losses)))
     except Exception:
         gateway.telemetry.alarm("VoidFailed", request_id=call.hold.request_id)  # the sweeper gives it back

@@ -39,11 +39,11 @@ class Wallets(Protocol):
         """Rate counter, wallet, key cap and hold together. Raises HoldRefused."""
         ...
 
-    async def post(self, hold: Hold, settlement: Settlement, debit: Debit, loss: Loss | None) -> bool:
+    async def post(self, hold: Hold, settlement: Settlement, debit: Debit, *losses: Loss) -> bool:
         """Resolve a hold by a charge. False if it was resolved before: nothing is done then."""
         ...
 
-    async def void(self, hold: Hold, loss: Loss | None) -> bool:
+    async def void(self, hold: Hold, *losses: Loss) -> bool:
         """Give a hold back. False if it was resolved before: nothing is done then."""
         ...
 

@@ -1,15 +1,17 @@
 """The metered call for a stream: settled from the last usage seen, whatever happens on the way.
 
-Failover ends with the first event. A stream that breaks costs the customer nothing and is a loss row of ours; one whose
-reader went away is read to its end and paid for, which is why nothing here looks at the reader.
+Failover ends with the first event that says something. A stream that breaks costs the customer nothing and is a loss
+row of ours; one whose reader went away is read to its end and paid for, which is why nothing here looks at the reader;
+one that would outlast the function is ended by us, and what it said is paid for.
 """
 
+import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aig.attempts import Attempted, attempt_each, record_failure
+from aig.attempts import Attempted, attempt_each, record_failure, record_success
 from aig.call import STREAM_S, Gateway, OpenCall, Options, Receipt
 from aig.errors import ProviderUnavailable, UpstreamError, UpstreamTimeout
 from aig.keys import Caller
@@ -31,20 +33,21 @@ class StreamAnswer:
 
 @dataclass(frozen=True, slots=True)
 class _Started:
-    first: ChatChunk
+    opening: Sequence[ChatChunk]  # up to the first that says something
     rest: AsyncGenerator[ChatChunk, None]
 
 
 async def run(gateway: Gateway, caller: Caller, request: ChatRequest, options: Options) -> StreamAnswer:
-    """A stream whose first event is there. Raises AIGError before it; afterwards errors are chunks."""
+    """A stream that has begun to say something. Raises AIGError before that; afterwards errors are chunks."""
     call = await begin(gateway, caller, request.demand, options)
 
     async def start(adapter: Adapter, upstream: Upstream, max_output_tokens: int) -> _Started:
-        chunks = adapter.chat.stream(upstream, request, max_output_tokens)
-        try:
-            return _Started(await anext(chunks), chunks)
-        except StopAsyncIteration:
-            raise UpstreamError("malformed") from None
+        chunks, opening = adapter.chat.stream(upstream, request, max_output_tokens), list[ChatChunk]()
+        async for chunk in chunks:
+            opening.append(chunk)
+            if _says_something(chunk):
+                return _Started(opening, chunks)
+        raise UpstreamError("malformed")
 
     try:
         attempted = await attempt_each(call, start)
@@ -53,67 +56,111 @@ async def run(gateway: Gateway, caller: Caller, request: ChatRequest, options: O
         raise
     candidate = attempted.candidate
     receipt = Receipt(candidate.model.slug, candidate.offer.provider.name, attempted.attempts)
-    return StreamAnswer(receipt, _relay(call, request, attempted))
+    return StreamAnswer(receipt, _Relay(call, request, attempted).chunks())
 
 
-async def _relay(
-    call: OpenCall, request: ChatRequest, attempted: Attempted[_Started]
-) -> AsyncGenerator[dict[str, Any], None]:
-    candidate, started, clock, output_bytes = attempted.candidate, attempted.answer, call.gateway.clock, 0
-    began_at = clock.monotonic()
-    usage: Usage | None = None
-    template: dict[str, Any] = {}
-    chunk: ChatChunk | None = started.first
-    try:
-        async with contextlib.aclosing(started.rest):
-            while chunk is not None:
-                said = len(output_text(chunk.body).encode()) if chunk.body is not None else 0
-                output_bytes += said
-                if chunk.usage is not None:
-                    usage = chunk.usage.at_least(usage)
-                elif said:
-                    usage = None  # it was told before this was said, so it does not count it
-                if chunk.body is not None:
-                    body = {**chunk.body, "model": candidate.model.slug}
-                    if request.include_usage:
-                        body["usage"] = None
-                    template = template or body
-                    yield body
-                async with call.until(STREAM_S):
-                    chunk = await anext(started.rest, None)
-    except UpstreamError as error:
-        record_failure(call, candidate, error)
-        await void(call, candidate, usage or estimate(request, output_bytes))
-        yield _error_chunk(template, error, call.options.trace_id)
-        return
-    except BaseException:
-        await void(call, candidate, usage or estimate(request, output_bytes))
-        raise
-    usage = usage or estimate(request, output_bytes)
-    generating_ms = (clock.monotonic() - began_at) * 1000
-    call.gateway.traffic.record_speed(
-        candidate.offer.provider.name, candidate.model.slug, usage.total(OUTPUT_UNITS), generating_ms
+def _says_something(chunk: ChatChunk) -> bool:
+    """Some providers begin with a role alone, which another could still say."""
+    choices = chunk.body["choices"] if chunk.body is not None else ()
+    return any(
+        choice.get("finish_reason") or any(value for name, value in choice["delta"].items() if name != "role")
+        for choice in choices
     )
-    receipt = await settle(call, candidate, attempted.attempts, usage)
-    if request.include_usage:
-        yield _usage_chunk(template, usage, receipt)
 
 
-def _usage_chunk(template: dict[str, Any], usage: Usage, receipt: Receipt) -> dict[str, Any]:
-    return {**template, "choices": [], "usage": {**usage_json(usage), "cost": usd(receipt.cost or 0)}}
+class _Relay:
+    """What has been said so far, and what it consumed."""
 
+    def __init__(self, call: OpenCall, request: ChatRequest, attempted: Attempted[_Started]) -> None:
+        self._call = call
+        self._request = request
+        self._attempted = attempted
+        self._template: dict[str, Any] = {}
+        self._open = set[int]()  # the choices that have not ended
+        self._output_bytes = 0
+        self._usage: Usage | None = None
 
-def _error_chunk(template: dict[str, Any], error: UpstreamError, trace_id: str) -> dict[str, Any]:
-    """The shape that OpenAI's SDKs raise on, and that others read as the end of the choice."""
-    kind = UpstreamTimeout if error.kind == "timeout" else ProviderUnavailable
-    return {
-        **template,
-        "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error"}],
-        "error": {
-            "message": "The provider broke off its answer. Nothing was charged; send the request again.",
-            "type": kind.type,
-            "code": kind.default_code,
-            "param": None,
-            "request_id": trace_id,
-        },
-    }
+    async def chunks(self) -> AsyncGenerator[dict[str, Any], None]:
+        call, candidate, started = self._call, self._attempted.candidate, self._attempted.answer
+        clock = call.gateway.clock
+        began_at = clock.monotonic()
+        try:
+            async with contextlib.aclosing(started.rest):
+                for chunk in started.opening:
+                    if body := self._saw(chunk):
+                        yield body
+                while (following := await self._next(started.rest)) is not None:
+                    if body := self._saw(following):
+                        yield body
+        except UpstreamError as error:
+            record_failure(call, candidate, error)
+            await void(call, candidate, self._consumed())
+            yield self._error_chunk(error)
+            return
+        except BaseException:
+            await void(call, candidate, self._consumed())
+            raise
+        record_success(call, self._attempted)
+        usage = self._consumed()
+        generating_ms = (clock.monotonic() - began_at) * 1000
+        call.gateway.traffic.record_speed(
+            candidate.offer.provider.name, candidate.model.slug, usage.total(OUTPUT_UNITS), generating_ms
+        )
+        if cut := self._cut_chunk():
+            yield cut
+        receipt = await settle(call, candidate, self._attempted.attempts, usage)
+        if self._request.include_usage:
+            usage_told = {**usage_json(usage), "cost": usd(receipt.cost or 0)}
+            yield {**self._template, "choices": [], "usage": usage_told}
+
+    async def _next(self, rest: AsyncGenerator[ChatChunk, None]) -> ChatChunk | None:
+        """None at the end, and when the time is up that a stream may take."""
+        try:
+            async with asyncio.timeout(self._call.left(STREAM_S)):
+                return await anext(rest, None)
+        except TimeoutError:
+            return None
+
+    def _saw(self, chunk: ChatChunk) -> dict[str, Any] | None:
+        """Counts a chunk; what of it goes to the client."""
+        said = len(output_text(chunk.body).encode()) if chunk.body is not None else 0
+        self._output_bytes += said
+        if chunk.usage is not None:
+            self._usage = chunk.usage.at_least(self._usage)
+        elif said:
+            self._usage = None  # it was told before this was said, so it does not count it
+        if chunk.body is None:
+            return None
+        for choice in chunk.body["choices"]:
+            index = choice.get("index") or 0
+            (self._open.discard if choice.get("finish_reason") else self._open.add)(index)
+        body = {**chunk.body, "model": self._attempted.candidate.model.slug}
+        if self._request.include_usage:
+            body["usage"] = None
+        self._template = self._template or body
+        return body
+
+    def _consumed(self) -> Usage:
+        return self._usage or estimate(self._request, self._output_bytes)
+
+    def _cut_chunk(self) -> dict[str, Any] | None:
+        """The end that we put to a stream whose time was up."""
+        if self._call.left(STREAM_S) or not self._open:
+            return None
+        ends = [{"index": index, "delta": {}, "finish_reason": "length"} for index in sorted(self._open)]
+        return {**self._template, "choices": ends}
+
+    def _error_chunk(self, error: UpstreamError) -> dict[str, Any]:
+        """The shape that OpenAI's SDKs raise on, and that others read as the end of the choice."""
+        kind = UpstreamTimeout if error.kind == "timeout" else ProviderUnavailable
+        return {
+            **self._template,
+            "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error"}],
+            "error": {
+                "message": "The provider broke off its answer. Nothing was charged; send the request again.",
+                "type": kind.type,
+                "code": kind.default_code,
+                "param": None,
+                "request_id": self._call.options.trace_id,
+            },
+        }

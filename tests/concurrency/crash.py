@@ -59,10 +59,10 @@ class _Wallets(DynamoWallets):
             die()
 
     @override
-    async def post(self, hold: Hold, settlement: Settlement, debit: Debit, loss: Loss | None) -> bool:
+    async def post(self, hold: Hold, settlement: Settlement, debit: Debit, *losses: Loss) -> bool:
         if self._point == "after the answer":
             die()
-        await super().post(hold, settlement, debit, loss)
+        await super().post(hold, settlement, debit, *losses)
         die()
 
 

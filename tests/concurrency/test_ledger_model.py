@@ -143,8 +143,8 @@ class Ledger(RuleBasedStateMachine):
                 usage=Usage({}),
                 created_at=int(self.clock.time),
             )
-            loss = self._loss(hold, "over_hold") if settlement.shortfall else None
-            return self.ports.wallets.post(hold, settlement, debit, loss)
+            losses = [self._loss(hold, "over_hold")] if settlement.shortfall else []
+            return self.ports.wallets.post(hold, settlement, debit, *losses)
 
         assert self._resolved([attempt() for _ in range(at_once)]) == (taken.phase == "held")
         if taken.phase == "held":
@@ -156,7 +156,8 @@ class Ledger(RuleBasedStateMachine):
     def void(self, taken: Taken, broken: bool, at_once: int) -> None:
         hold = taken.hold
         voids = [
-            self.ports.wallets.void(hold, self._loss(hold, "broken_stream") if broken else None) for _ in range(at_once)
+            self.ports.wallets.void(hold, *([self._loss(hold, "broken_stream")] if broken else ()))
+            for _ in range(at_once)
         ]
         assert self._resolved(voids) == (taken.phase == "held")
         if taken.phase == "held":

@@ -60,7 +60,7 @@ async def test_a_transaction_that_fails_up_to_four_times_is_done_once(core: Core
         assert len(proxy.calls) == 2 * (2 + 3 + 4 + 5)
         assert all(
             await asyncio.gather(
-                *[wallets.post(hold, settle(hold, CHARGE), a_debit(hold), None) for hold in holds[:4]],
+                *[wallets.post(hold, settle(hold, CHARGE), a_debit(hold)) for hold in holds[:4]],
                 *[wallets.void(hold, a_loss(hold)) for hold in holds[4:]],
                 *[wallets.credit(tenant.id, a_credit(tenant, number)) for number in range(4)],
             )

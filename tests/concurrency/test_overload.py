@@ -117,7 +117,7 @@ async def test_a_settle_outlasts_a_busy_wallet(core: Core, proxy: Proxy) -> None
     proxy.expect(first_sends(CONFLICT, 20))
     async with asyncio.timeout(60):
         done = await asyncio.gather(
-            wallets.post(charged, settle(charged, CHARGE), a_debit(charged), None),
+            wallets.post(charged, settle(charged, CHARGE), a_debit(charged)),
             wallets.void(broken, a_loss(broken)),
         )
     assert all(done)

@@ -35,7 +35,7 @@ async def test_a_hold_is_settled_or_voided_never_both(core: Core) -> None:
     chat, sweeper = core.container().wallets, core.container().wallets
 
     async def race(hold: Hold, *, sweeper_first: bool) -> bool:
-        void, post = sweeper.void(hold, a_loss(hold)), chat.post(hold, settle(hold, CHARGE), a_debit(hold), None)
+        void, post = sweeper.void(hold, a_loss(hold)), chat.post(hold, settle(hold, CHARGE), a_debit(hold))
         if sweeper_first:
             voided, posted = await asyncio.gather(void, post)
         else:
@@ -63,9 +63,7 @@ async def test_the_sweeper_and_late_calls_share_the_holds_out(core: Core) -> Non
     found = await late.wallets.expired(961)
 
     async def settle_all() -> int:
-        return sum(
-            [await late.wallets.post(hold, settle(hold, CHARGE), a_debit(hold), None) for hold in reversed(found)]
-        )
+        return sum([await late.wallets.post(hold, settle(hold, CHARGE), a_debit(hold)) for hold in reversed(found)])
 
     async with asyncio.timeout(60):
         posted, *voided = await asyncio.gather(settle_all(), core.sweep(), core.sweep())
@@ -86,8 +84,8 @@ async def test_a_request_that_is_settled_twice_at_once_is_charged_once(core: Cor
     one, other = core.container().wallets, core.container().wallets
     for hold in await taken(core, tenant, 50):
         done = await asyncio.gather(
-            one.post(hold, settle(hold, CHARGE), a_debit(hold, "one"), None),
-            other.post(hold, settle(hold, CHARGE), a_debit(hold, "other"), None),
+            one.post(hold, settle(hold, CHARGE), a_debit(hold, "one")),
+            other.post(hold, settle(hold, CHARGE), a_debit(hold, "other")),
         )
         assert sorted(done) == [False, True]
     assert (await core.books(tenant)).available == BALANCE - 50 * CHARGE
@@ -118,7 +116,7 @@ async def test_an_id_that_was_used_before_takes_no_second_hold(core: Core) -> No
     ((hold,), wallets) = await taken(core, tenant, 1), core.container().wallets
     for again in (hold, replace(hold, amount=Nano(1))):
         assert await refused(core, again, tenant.caller)
-    assert await wallets.void(hold, None)
+    assert await wallets.void(hold)
     assert await refused(core, hold, tenant.caller)
     assert (await core.books(tenant)).available == BALANCE
 

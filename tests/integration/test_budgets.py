@@ -150,21 +150,21 @@ async def test_a_cap_that_fits_a_short_answer_serves_it(chat: App, container: Co
 
 
 async def test_holds_in_flight_are_waited_for(openai_chat: App, upstream: FakeUpstream, container: Container) -> None:
-    # A hold is 16,384 tokens at 4.50 USD a million and five per cent, and what the prompt may cost: 0.0779 USD.
-    account = await an_account(container, "0.0785")
+    # A hold is 16,384 tokens at 1.60 USD a million and five per cent, and what the prompt may cost: 0.0278 USD.
+    account = await an_account(container, "0.0280")
     go_on = asyncio.Event()
     upstream.script = Script(200, [go_on, completion("Paris")])
-    first = asyncio.create_task(openai_chat.ask(account, model="openai/gpt-5.4-mini"))
+    first = asyncio.create_task(openai_chat.ask(account, model="openai/gpt-4.1-mini"))
     async with asyncio.timeout(20):
         await upstream.arrived.wait()
         held = await wallet_of(container, account)
-        refused = await openai_chat.ask(account, model="openai/gpt-5.4-mini")
+        refused = await openai_chat.ask(account, model="openai/gpt-4.1-mini")
         go_on.set()
         assert (await first).status_code == 200
     assert refusal(refused) == (402, "budget_exceeded", "in_flight_holds")
     assert int(refused.headers["retry-after"]) >= 1
-    assert held.held > 77_000_000
-    assert (await openai_chat.ask(account, model="openai/gpt-5.4-mini")).status_code == 200
+    assert held.held > 27_000_000
+    assert (await openai_chat.ask(account, model="openai/gpt-4.1-mini")).status_code == 200
     assert len(upstream.asked) == 2
 
 

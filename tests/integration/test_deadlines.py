@@ -34,21 +34,28 @@ async def test_a_provider_that_says_nothing_is_given_up_in_time(
     assert await debits_of(container, account) == []
 
 
-async def test_a_stream_without_end_is_ended(chat: App, container: Container, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stream_that_outlasts_the_function_is_ended_and_paid_for(
+    chat: App, container: Container, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(stream, "STREAM_S", 0.2)
     account = await an_account(container)
     response = await chat.ask(account, "one two three four five", model="sandbox/stall", stream=True)
-    last = events(response)[-1]
-    assert (last["error"]["code"], last["choices"][0]["finish_reason"]) == ("upstream_timeout", "error")
-    assert await debits_of(container, account) == []
-    assert len(await losses_of(container, account)) == 1
+    said = events(response)
+    assert "error" not in said[-1]
+    assert said[-1]["choices"] == [{"index": 0, "delta": {}, "finish_reason": "length"}]
+    (debit,) = await debits_of(container, account)
+    assert debit["amount"] > 0
+    assert debit["estimated"]
+    assert await losses_of(container, account) == []
+    health = chat.module.gateway.traffic
+    assert health.well("sandbox/sandbox/stall")  # it was we who ended it
 
 
 class _RefusedWallets(DynamoWallets):
     """What is posted is refused in a way that no retry mends."""
 
     @override
-    async def post(self, hold: Hold, settlement: Settlement, debit: Debit, loss: Loss | None) -> bool:
+    async def post(self, hold: Hold, settlement: Settlement, debit: Debit, *losses: Loss) -> bool:
         raise AwsError("ValidationException", {})
 
 

@@ -27,9 +27,9 @@ from tests.upstream import DONE, FakeUpstream, Script, chunk, completion, stream
 
 TEN_DOLLARS: Final = 10 * 10**9
 ONE_WORD: Final = 5_250
-GPT: Final = "openai/gpt-5.4-mini"
-# Ten tokens in at 0.75 USD a million, five out at 4.50, and five per cent.
-TEN_IN_FIVE_OUT: Final = 31_500
+GPT: Final = "openai/gpt-4.1-mini"
+# Ten tokens in at 0.40 USD a million, five out at 1.60, and five per cent.
+TEN_IN_FIVE_OUT: Final = 12_600
 
 
 class BusyWallets(DynamoWallets):
@@ -45,14 +45,14 @@ class BusyWallets(DynamoWallets):
         await super().take(hold, caller)
 
     @override
-    async def post(self, hold: Hold, settlement: Settlement, debit: Debit, loss: Loss | None) -> bool:
+    async def post(self, hold: Hold, settlement: Settlement, debit: Debit, *losses: Loss) -> bool:
         self._refuse("post")
-        return await super().post(hold, settlement, debit, loss)
+        return await super().post(hold, settlement, debit, *losses)
 
     @override
-    async def void(self, hold: Hold, loss: Loss | None) -> bool:
+    async def void(self, hold: Hold, *losses: Loss) -> bool:
         self._refuse("void")
-        return await super().void(hold, loss)
+        return await super().void(hold, *losses)
 
     def _refuse(self, step: str) -> None:
         if step in self._busy:
@@ -175,7 +175,7 @@ async def test_the_sweeper_leaves_calls_in_flight_alone(
         await upstream.arrived.wait()
         assert await sweeper.invoke(event("sweeper")) == {"voided": 0}
         go_on.set()
-        assert (await call).headers["x-aig-cost"] == "0.0000315"
+        assert (await call).headers["x-aig-cost"] == "0.0000126"
     await sweeper.close()
 
 
@@ -225,8 +225,8 @@ async def test_usage_beyond_the_hold_is_the_platforms_loss(
     (loss,) = await losses_of(container, account)
     assert response.headers["x-aig-cost"] == f"{debit['amount'] / 10**9:.9f}".rstrip("0")
     assert debit["amount"] == hold["amount"]
-    # 10 x 0.75 and 1,000 x 4.50 USD a million, and five per cent.
-    assert loss["amount"] == 4_732_875 - hold["amount"]
+    # 10 x 0.40 and 1,000 x 1.60 USD a million, and five per cent.
+    assert loss["amount"] == 1_684_200 - hold["amount"]
     assert loss["reason"] == "over_hold"
 
 

@@ -109,7 +109,8 @@ class Scene:
     def call(self, *candidates: Candidate, output_tokens: int = 500) -> OpenCall:
         """A call whose hold is taken, for these candidates or one of each provider in the script."""
         chosen = candidates or tuple(candidate(name) for name in self.script)
-        hold = Hold("req_1", "acct_1", "key_1", Nano(1), "v/m", {}, 0, 960)
+        prices = {one.key: one.offer.prices for one in chosen}
+        hold = Hold("req_1", "acct_1", "key_1", Nano(1), "v/m", prices, 0, 960)
         demand = Demand(("v/m",), frozenset({"chat"}), 10, output_tokens)
         reaches = {one.offer.provider.name: Reach(f"https://{one.offer.provider.name}.example", "k") for one in chosen}
         return OpenCall(

@@ -1,12 +1,13 @@
 """Whom a call asks, in which order, how often, for how long, and what its client is told when nobody answers."""
 
 import asyncio
+import contextlib
 from dataclasses import replace
 
 import pytest
 
 from aig import attempts
-from aig.attempts import LEAST_ATTEMPT_S, MAX_ATTEMPTS, REASONING_FIRST_BYTE_S, attempt_each
+from aig.attempts import LEAST_ATTEMPT_S, MAX_ATTEMPTS, REASONING_FIRST_BYTE_S, attempt_each, record_success
 from aig.breaker import EXTRA_FLOOR, EXTRA_SHARE
 from aig.call import ANSWER_S
 from aig.errors import (
@@ -19,6 +20,7 @@ from aig.errors import (
     UpstreamTimeout,
 )
 from aig.modalities.upstream import Upstream
+from aig.modalities.usage import Usage
 from aig.ports import Adapter
 from tests.unit.calls import HANGS, Scene, candidate
 
@@ -226,6 +228,7 @@ class TestBreakers:
         scene.opened("a", ago=31)
         done = await attempt_each(scene.call(), scene.start)
         assert (done.candidate.key, scene.log.claimed) == ("a/v/m", ["a/v/m"])
+        record_success(scene.call(), done)
         assert scene.gateway.traffic.gate("a/v/m") == "closed"
 
     async def test_and_passed_over_by_the_others(self) -> None:
@@ -371,3 +374,73 @@ class TestUpstream:
         await attempt_each(scene.call(candidate("a")), scene.start)
         reasoning, plain = scene.upstreams
         assert reasoning.timeouts.first_byte == REASONING_FIRST_BYTE_S > plain.timeouts.first_byte
+
+
+class TestUnasked:
+    """What an adapter refuses because its wire cannot do it, another's may."""
+
+    CANNOT = UpstreamError("rejected", code="unsupported_parameter", param="n")
+
+    async def test_the_next_is_asked_whatever_the_budget(self) -> None:
+        scene = Scene(a=[self.CANNOT], b=["well"])
+        while scene.gateway.retries.take(scene.clock.monotonic()):
+            """Spent."""
+        done = await attempt_each(scene.call(), scene.start)
+        assert (done.candidate.key, done.attempts) == ("b/v/m", 2)
+
+    async def test_who_cannot_is_not_asked_again(self) -> None:
+        scene = Scene(a=[self.CANNOT])
+        error = await failure(scene)
+        assert isinstance(error, InvalidRequest)
+        assert (error.param, scene.asked) == ("n", ["a"])
+
+    async def test_what_became_of_the_others_says_more(self) -> None:
+        scene = Scene(a=[KEY], b=[self.CANNOT])
+        assert isinstance(await failure(scene), ProviderUnavailable)
+        assert scene.asked == ["a", "b"]
+
+
+class TestLosses:
+    @pytest.mark.parametrize(
+        ("error", "amounts"),
+        [
+            (UpstreamError("timeout"), [2000]),
+            (UpstreamError("malformed"), [2000]),
+            (UpstreamError("unavailable", status=500, usage=Usage({"input_tokens": 7})), [7000]),
+            (DOWN, []),
+            (LOST, []),
+            (REFUSED, []),
+        ],
+        ids=str,
+    )
+    async def test_what_came_to_nothing_may_be_billed(self, error: UpstreamError, amounts: list[int]) -> None:
+        scene = Scene(a=[error], b=["well"])
+        call = scene.call()  # ten bytes are two tokens, at a thousandth of a cent
+        with contextlib.suppress(AIGError):
+            await attempt_each(call, scene.start)
+        assert [loss.amount for loss in call.losses] == amounts
+        assert {(loss.reason, loss.provider, loss.request_id) for loss in call.losses} <= {
+            ("abandoned_attempt", "a", "req_1")
+        }
+
+
+class TestPatience:
+    @pytest.mark.parametrize(
+        ("left", "fresh", "seconds"), [(280.0, 2, 220.0), (280.0, 0, 280.0), (60.0, 1, 30.0), (30.0, 2, 10.0)]
+    )
+    async def test_an_answer_may_take_long_if_there_is_enough_for_another(
+        self, left: float, fresh: int, seconds: float
+    ) -> None:
+        scene = Scene(**{f"p{at}": ["well"] for at in range(fresh + 1)})
+        call = scene.call()
+        scene.clock.time += ANSWER_S - left
+        plan = attempts._Plan(call)
+        await plan.first()
+        assert plan.patience() == pytest.approx(seconds)
+
+
+async def test_a_second_that_was_open_has_its_probe_when_its_turn_comes() -> None:
+    scene = Scene(a=[DOWN], b=["well"])
+    scene.opened("b", ago=31)
+    done = await attempt_each(scene.call(), scene.start)
+    assert (done.candidate.key, scene.asked, scene.log.claimed) == ("b/v/m", ["a", "b"], ["b/v/m"])

@@ -76,15 +76,21 @@ class DynamoWallets:
         if failed:
             raise HoldRefused([limit for at in failed if (limit := meaning[at])])
 
-    async def post(self, hold: Hold, settlement: Settlement, debit: Debit, loss: Loss | None) -> bool:
+    async def post(self, hold: Hold, settlement: Settlement, debit: Debit, *losses: Loss) -> bool:
         entry = self._table.put_action(_debit_item(hold.account_id, hold.key_id, debit))
-        return await self._resolve(hold, "posted", settlement.released, settlement.charged, [entry], loss)
+        return await self._resolve(hold, "posted", settlement.released, settlement.charged, [entry], losses)
 
-    async def void(self, hold: Hold, loss: Loss | None) -> bool:
-        return await self._resolve(hold, "void", hold.amount, Nano(0), [], loss)
+    async def void(self, hold: Hold, *losses: Loss) -> bool:
+        return await self._resolve(hold, "void", hold.amount, Nano(0), [], losses)
 
     async def _resolve(
-        self, hold: Hold, phase: str, released: Nano, charged: Nano, entries: list[dict[str, Any]], loss: Loss | None
+        self,
+        hold: Hold,
+        phase: str,
+        released: Nano,
+        charged: Nano,
+        entries: list[dict[str, Any]],
+        losses: Sequence[Loss],
     ) -> bool:
         account, table = hold.account_id, self._table
         resolve = table.update_action(
@@ -114,8 +120,7 @@ class DynamoWallets:
             )
         elif charged:
             actions.append(table.update_action(account, key, "ADD spent :charged", {":charged": charged}))
-        if loss is not None:
-            actions.append(table.put_action(_loss_item(loss)))
+        actions += [table.put_action(_loss_item(loss)) for loss in losses]
         # A run that was delivered is worth more patience than a hold, which the sweeper gives back.
         patience = self._settle_patience_s if phase == "posted" else PATIENCE_S
         return not await table.transact(actions, patience)

@@ -13,8 +13,6 @@ Routing = Literal["auto", "cost", "speed", "quality"]
 
 MAX_CANDIDATES = 3
 EXPECTED_OUTPUT = 800  # tokens of a chat answer whose length nobody has said
-BYTES_PER_TOKEN = 4
-USUAL_IMAGE = 1_000  # tokens
 # What `auto` weighs. Each figure is a rank between 0 and 1 among those that could serve.
 _WEIGHTS = {"cost": 0.4, "quality": 0.4, "speed": 0.2}
 _STATE_RANK: Mapping[State, int] = {"healthy": 0, "unknown": 0, "degraded": 1, "down": 2}
@@ -120,14 +118,10 @@ def _first_of_each(ranked: Sequence[Sequence[Candidate]]) -> Sequence[Candidate]
     return [ranked[at][turn] for at, turn in kept]
 
 
-def _usual_input(demand: Demand) -> int:
-    return demand.input_tokens // BYTES_PER_TOKEN + demand.images * USUAL_IMAGE
-
-
 def _expected_cost(offer: Offer, demand: Demand) -> int:
     """Pico-USD of a run of the usual size, for comparing."""
     rates = offer.prices.rates
-    read = max(1, _usual_input(demand))
+    read = max(1, demand.usual_input)
     written = min(demand.output_tokens if demand.output_tokens is not None else EXPECTED_OUTPUT, EXPECTED_OUTPUT)
     return rates["input_tokens"] * read + (rates["output_tokens"] * written * demand.samples if written else 0)
 
@@ -174,7 +168,7 @@ def _is_large_enough(candidate: Candidate, demand: Demand) -> bool:
     written = min(demand.output_tokens or 0, candidate.model.max_output)
     if "files" in demand.capabilities:
         return written <= candidate.max_output
-    return written <= candidate.max_output and _usual_input(demand) + written <= candidate.context * demand.inputs
+    return written <= candidate.max_output and demand.usual_input + written <= candidate.context * demand.inputs
 
 
 def _able(model: Model, offers: Sequence[Offer], demand: Demand) -> Sequence[Offer]:

@@ -9,6 +9,8 @@ from aig.modalities.usage import Unit
 # Some providers keep prompts of themselves, and charge for that: no mark of the client's has to ask for it.
 TEXT_IN: frozenset[Unit] = frozenset({"input_tokens", "cached_input_tokens", "cache_write_tokens"})
 TEXT_OUT: frozenset[Unit] = frozenset({"output_tokens", "reasoning_tokens"})
+BYTES_PER_TOKEN = 4
+USUAL_IMAGE = 1_000  # tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,6 @@ class Demand:
     input_tokens: int
     output_tokens: int | None
     samples: int = 1
-    longest_input_tokens: int = 0  # of one input, where a request has many and the model's context holds one
     inputs: int = 1
     images: int = 0
     input_units: frozenset[Unit] = TEXT_IN
@@ -34,3 +35,8 @@ class Demand:
     service_tier: str | None = None
     sampling: tuple[str, ...] = ()
     image_hosts: frozenset[str] = frozenset()
+
+    @property
+    def usual_input(self) -> int:
+        """What its input usually comes to, in tokens; its upper bound is a token a byte."""
+        return self.input_tokens // BYTES_PER_TOKEN + self.images * USUAL_IMAGE

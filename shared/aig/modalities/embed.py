@@ -44,7 +44,6 @@ class EmbedRequest:
             models=(self.model,),
             capabilities=frozenset(capabilities),
             input_tokens=sum(max_tokens(text) for text in self.inputs),
-            longest_input_tokens=max(max_tokens(text) for text in self.inputs),
             inputs=len(self.inputs),
             output_tokens=0,
             preferences=self.preferences or {},

@@ -51,13 +51,14 @@ class Usage:
     service_tier: str | None = None
 
     def at_least(self, earlier: "Usage | None") -> "Usage":
-        """The greater count of each unit: counts of a stream only grow, whatever order they are told in."""
+        """This, or what was told earlier if that is more: counts of a stream only grow, whatever order they come in.
+
+        One of the two as it is: the classes are disjoint, and a token that is told apart later was in another before.
+        """
         if earlier is None:
             return self
-        units = {
-            unit: max(self.units.get(unit, 0), earlier.units.get(unit, 0)) for unit in {**earlier.units, **self.units}
-        }
-        return Usage(units, self.estimated, self.service_tier or earlier.service_tier)
+        greater = self if sum(self.units.values()) >= sum(earlier.units.values()) else earlier
+        return Usage(greater.units, greater.estimated, self.service_tier or earlier.service_tier)
 
     def total(self, units: tuple[Unit, ...]) -> int:
         return sum(self.units.get(unit, 0) for unit in units)

@@ -33,7 +33,7 @@ class Credit:
     note: str = ""
 
 
-LossReason = Literal["broken_stream", "over_hold", "expired_hold"]
+LossReason = Literal["broken_stream", "abandoned_attempt", "over_hold", "expired_hold"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from tests.logs import Log
 from tests.upstream import DONE, FakeUpstream, Piece, Script, chunk, completion, stream, usage_chunk
 
 TEN_DOLLARS: Final = 10 * 10**9
-GPT: Final = "openai/gpt-5.4-mini"
+GPT: Final = "openai/gpt-4.1-mini"
 SECRETS: Final = f"Incorrect API key provided: {PROVIDER_KEY}. You said: {PROMPT}. org-12345"
 
 
@@ -178,8 +178,8 @@ async def test_124_odd_streams_are_relayed(
     response = await openai_chat.ask(account, model=GPT, stream=True)
     assert said(events(response)) == text
     (debit,) = await debits_of(container, account)
-    # Ten tokens in at 0.75 USD a million, five out at 4.50, and five per cent.
-    assert (debit["amount"], debit["estimated"]) == (31_500, False)
+    # Ten tokens in at 0.40 USD a million, five out at 1.60, and five per cent.
+    assert (debit["amount"], debit["estimated"]) == (12_600, False)
 
 
 async def test_124_invalid_utf_8_is_no_500(openai_chat: App, upstream: FakeUpstream, container: Container) -> None:
@@ -203,7 +203,7 @@ async def test_what_is_sent_to_a_provider(openai_chat: App, upstream: FakeUpstre
     assert asked.path == "/v1/chat/completions"
     assert asked.headers["authorization"] == f"Bearer {PROVIDER_KEY}"
     assert asked.body == {
-        "model": "gpt-5.4-mini",
+        "model": "gpt-4.1-mini",
         "messages": [{"role": "user", "content": PROMPT}],
         "max_completion_tokens": 7,
         "temperature": 0.5,

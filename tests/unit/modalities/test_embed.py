@@ -70,7 +70,7 @@ def test_what_it_asks_of_a_model() -> None:
     demand = parse(input=["hi", "three"], dimensions=8, provider={"only": ["p"]}).demand
     assert demand.models == ("v/e",)
     assert demand.capabilities == {"embed", "dimensions"}
-    assert (demand.input_tokens, demand.longest_input_tokens, demand.inputs) == (2 + 2 + 5 + 2, 7, 2)
+    assert (demand.input_tokens, demand.inputs) == (2 + 2 + 5 + 2, 2)
     assert (demand.output_tokens, demand.preferences, demand.input_units) == (0, {"only": ["p"]}, TEXT_IN)
     assert "dimensions" not in parse().demand.capabilities
 

@@ -16,9 +16,14 @@ def test_totals_add_up_what_is_there() -> None:
 
 
 class TestAtLeast:
-    def test_the_greater_count_of_each_unit_stays(self) -> None:
-        early = Usage({"input_tokens": 5, "output_tokens": 3})
-        late = Usage({"output_tokens": 9, "reasoning_tokens": 1})
-        assert late.at_least(early).units == {"input_tokens": 5, "output_tokens": 9, "reasoning_tokens": 1}
+    def test_the_greater_of_two_stays_as_it_is(self) -> None:
+        early, late = Usage({"input_tokens": 5, "output_tokens": 3}), Usage({"input_tokens": 5, "output_tokens": 9})
+        assert late.at_least(early).units == late.units
+        assert early.at_least(late).units == late.units
         assert Usage({"input_tokens": 0}).at_least(early).units == early.units
         assert late.at_least(None) is late
+
+    def test_what_is_told_apart_later_is_not_counted_twice(self) -> None:
+        early = Usage({"input_tokens": 100, "output_tokens": 50})
+        late = Usage({"input_tokens": 20, "cached_input_tokens": 80, "output_tokens": 5, "reasoning_tokens": 45})
+        assert late.at_least(early).units == late.units
