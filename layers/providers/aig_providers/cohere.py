@@ -22,11 +22,12 @@ from aig_providers.shapes import (
     refuse,
     text_of,
     tool_call,
+    tool_pictures_apart,
     unsupported,
 )
 from aig_providers.wire import Detail, HttpRequest, Post, count, parse_object
 
-_REFUSED = ("logit_bias", "top_logprobs", "audio", "prediction")
+_REFUSED = ("logprobs", "logit_bias", "top_logprobs", "audio", "prediction")
 _FINISH: Mapping[str, str] = {
     "COMPLETE": "stop",
     "STOP_SEQUENCE": "stop",
@@ -42,7 +43,6 @@ _SETTINGS = {
     "seed": "seed",
     "presence_penalty": "presence_penalty",
     "frequency_penalty": "frequency_penalty",
-    "logprobs": "logprobs",
 }
 _INPUT_TYPES: Mapping[InputType, str] = {
     "query": "search_query",
@@ -72,7 +72,9 @@ def build_request(upstream: Upstream, request: ChatRequest, max_output_tokens: i
         raise unsupported("n")
     body: dict[str, Any] = {
         "model": upstream.model_id,
-        "messages": [_message(message, f"messages[{at}]") for at, message in enumerate(source["messages"])],
+        "messages": [
+            _message(message, f"messages[{at}]") for at, message in enumerate(tool_pictures_apart(source["messages"]))
+        ],
         "max_tokens": max_output_tokens,
         **{native: source[name] for name, native in _SETTINGS.items() if source.get(name) is not None},
     }

@@ -1,50 +1,30 @@
 """Every vendor, and every self-hosted server, that speaks OpenAI's chat wire. Catalog rows are its parameters."""
 
-from collections.abc import AsyncGenerator, Collection, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 from pydantic_core import to_json
 
 from aig.errors import UpstreamError
 from aig.modalities.chat import ChatChunk, ChatRequest, ChatResult
-from aig.modalities.chat_body import STEERING
 from aig.modalities.embed import EmbedRequest, EmbedResult, Text
 from aig.modalities.upstream import Upstream
 from aig.modalities.usage import Usage
 from aig_providers import wire
 from aig_providers.batches import embed_in_batches
+from aig_providers.compatible_body import compatible_body
 from aig_providers.shapes import arguments_json, parse_embeddings, text_of
 from aig_providers.wire import HttpRequest, Post, count, parse_object
 
-# Extensions of a message, by the quirk of those who take them; others refuse fields that they do not know.
-_MESSAGE_EXTENSIONS = {
-    "cache_control": "keeps_cache_control",
-    "reasoning_content": "keeps_reasoning_content",
-    "reasoning_details": "keeps_reasoning_details",
-    "images": "keeps_reasoning_details",
-    "phase": "keeps_reasoning_details",
-}
 _TIERS_WITH_PRICES = frozenset({"flex", "priority"})
 _FINISH = {"model_length": "length", "end_turn": "stop", "max_tokens": "length"}
 
 
 def build_request(upstream: Upstream, request: ChatRequest, max_output_tokens: int) -> HttpRequest:
-    """The client's body under the provider's model id, with the limit that was paid for; usage always asked for."""
-    quirks = upstream.quirks
-    body = {name: value for name, value in request.body.items() if name not in STEERING}
-    if "keeps_cache_control" not in quirks:
-        body.pop("cache_control", None)
-    body["model"] = upstream.model_id
-    body["messages"] = [_message(message, quirks) for message in body["messages"]]
-    if body.get("tools"):
-        body["tools"] = [_tool(tool, quirks) for tool in body["tools"]]
-    body[upstream.max_tokens_field] = max_output_tokens
-    if request.stream:
-        body["stream"] = True
-        if "no_stream_options" not in quirks:
-            body["stream_options"] = {**(request.body.get("stream_options") or {}), "include_usage": True}
-    return post_json(upstream, "chat/completions", body)
+    """Raises UpstreamError of kind rejected for what the vendor cannot do."""
+    return post_json(upstream, "chat/completions", compatible_body(upstream, request, max_output_tokens))
 
 
 def post_json(upstream: Upstream, path: str, body: Mapping[str, Any]) -> HttpRequest:
@@ -52,35 +32,6 @@ def post_json(upstream: Upstream, path: str, body: Mapping[str, Any]) -> HttpReq
     if upstream.api_key:
         headers["Authorization"] = f"Bearer {upstream.api_key}"
     return HttpRequest(f"{upstream.base_url.rstrip('/')}/{path}", headers, to_json(body))
-
-
-def _without(table: Mapping[str, Any], names: Collection[str]) -> Mapping[str, Any]:
-    """The table itself where there is nothing to take out."""
-    if not any(name in table for name in names):
-        return table
-    return {name: value for name, value in table.items() if name not in names}
-
-
-def _message(message: Mapping[str, Any], quirks: Collection[str]) -> Mapping[str, Any]:
-    refused = [name for name, quirk in _MESSAGE_EXTENSIONS.items() if quirk not in quirks]
-    message = _without(message, refused)
-    content = message.get("content")
-    if isinstance(content, list) and "cache_control" in refused:
-        message = {**message, "content": [_without(part, ("cache_control",)) for part in content]}
-    if message.get("tool_calls"):
-        message = {
-            **message,
-            "tool_calls": [_without(call, ("extra_content", "index")) for call in message["tool_calls"]],
-        }
-    return message
-
-
-def _tool(tool: Mapping[str, Any], quirks: Collection[str]) -> Mapping[str, Any]:
-    if "keeps_cache_control" not in quirks:
-        tool = _without(tool, ("cache_control",))
-    if "no_strict_tools" in quirks and "function" in tool:
-        tool = {**tool, "function": _without(tool["function"], ("strict",))}
-    return tool
 
 
 def _cached(raw: Mapping[str, Any], details: Any) -> int:
@@ -138,6 +89,14 @@ def _take_usage(body: dict[str, Any]) -> Usage | None:
         nested = [choice.pop("usage", None) for choice in body["choices"] if isinstance(choice, dict)]
         raw = next((usage for usage in nested if usage is not None), None)
     return parse_usage(raw, body.get("service_tier"))
+
+
+def _kept_for(usage: Usage | None, request: ChatRequest) -> Usage | None:
+    """What was written to a cache, as kept for an hour if anything was to be: which part of it was, nobody tells."""
+    if usage is None or "1h" not in request.cache_marks or not usage.units.get("cache_write_tokens"):
+        return usage
+    written = usage.units["cache_write_tokens"]
+    return replace(usage, units={**usage.units, "cache_write_tokens": 0, "cache_write_1h_tokens": written})
 
 
 def _choices(body: dict[str, Any], said: str) -> list[dict[str, Any]]:
@@ -243,7 +202,8 @@ class OpenAICompatibleChat:
 
     async def complete(self, upstream: Upstream, request: ChatRequest, max_output_tokens: int) -> ChatResult:
         http = build_request(upstream, request, max_output_tokens)
-        return parse_response(await wire.exchange(self._post, http, upstream))
+        result = parse_response(await wire.exchange(self._post, http, upstream))
+        return replace(result, usage=_kept_for(result.usage, request))
 
     async def stream(
         self, upstream: Upstream, request: ChatRequest, max_output_tokens: int
@@ -256,6 +216,7 @@ class OpenAICompatibleChat:
                     done = True
                     continue
                 chunk = parse_event(payload)
+                chunk = replace(chunk, usage=_kept_for(chunk.usage, request)) if chunk.usage else chunk
                 counted = counted or chunk.usage is not None
                 if chunk.body is not None:
                     progress.see(chunk.body)

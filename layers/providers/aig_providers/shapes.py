@@ -91,6 +91,29 @@ def text_of(content: Any) -> str:
     return "".join(part.get("text") or part.get("refusal") or "" for part in parts)
 
 
+def tool_pictures_apart(messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Tool results as text alone; their pictures follow, from the user, after the last result of their turn."""
+    made: list[Mapping[str, Any]] = []
+    pictures: list[Any] = []
+    for message in messages:
+        if message["role"] != "tool":
+            made += _shown(pictures)
+            pictures = []
+        elif isinstance(message["content"], list):
+            others = [part for part in message["content"] if part["type"] != "text"]
+            if others:
+                note = {"type": "text", "text": f"From the result of tool call {message['tool_call_id']}:"}
+                pictures += [note, *others]
+                made.append({**message, "content": text_of(message["content"])})
+                continue
+        made.append(message)
+    return [*made, *_shown(pictures)]
+
+
+def _shown(pictures: Sequence[Any]) -> list[Mapping[str, Any]]:
+    return [{"role": "user", "content": list(pictures)}] if pictures else []
+
+
 def function_tools(body: Mapping[str, Any]) -> tuple[list[Mapping[str, Any]], Any]:
     """The request's tools, narrowed to those that `allowed_tools` names, and its choice without that form.
 
