@@ -170,7 +170,7 @@ class TestEveryWire:
         await WIRES[name].adapter(client.post).embed(upstream(provider), request)
         (sent,) = provider.received
         expected: dict[str, Any] = {
-            "openai": {"model": "m", "input": ["hello"], "encoding_format": "float", "dimensions": 256},
+            "openai": {"model": "m", "input": ["hello"], "encoding_format": "base64", "dimensions": 256},
             "voyage": {
                 "model": "m", "input": ["hello"], "output_dimension": 256, "input_type": "query", "truncation": False
             },

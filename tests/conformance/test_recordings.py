@@ -72,7 +72,7 @@ NOT_USED = {
 }
 # Answers with a status of 200 that are none.
 BROKEN = {
-    "pydantic-ai/test_groq/test_tool_use_failed_error_streaming.yaml#0": "unavailable",
+    "pydantic-ai/test_groq/test_tool_use_failed_error_streaming.yaml#0": "rejected",
     "pydantic-ai/test_openai/test_text_response.yaml#0": "malformed",
 }
 

@@ -67,6 +67,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "a budget": {"thinking": {"type": "enabled", "budget_tokens": 2000}},
     "thinking off": {"thinking": {"type": "disabled"}},
 }
+INLINE = {"messages": [{"role": "user", "content": [TEXT, IMAGE]}]}
 FILES = {"a file": {"messages": [{"role": "user", "content": [TEXT, PDF]}]}}
 THOUGHTS = {
     "thoughts go back": {
@@ -138,7 +139,7 @@ def test_anthropic(what: str, quirks: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("quirks", [(), ("thinking_level",)])
 @pytest.mark.parametrize("what", [*FIELDS, *FILES, *THOUGHTS, *MARKS])
 def test_google(what: str, quirks: tuple[str, ...]) -> None:
-    fields = {**FIELDS, **FILES, **THOUGHTS, **MARKS}[what]
+    fields = {**FIELDS, **FILES, **THOUGHTS, **MARKS, "pictures": INLINE}[what]
     body = generate_body(upstream(*quirks), request(fields), 8000)
     check_google(body)
     assert body["generationConfig"]["maxOutputTokens"] == 8000
@@ -198,6 +199,13 @@ def test_what_a_wire_cannot_do_is_refused_by_name(wire: str, what: str) -> None:
         BUILDS[wire](request(fields))
     assert (raised.value.kind, raised.value.code) == ("rejected", "unsupported_parameter")
     assert (raised.value.param or "").startswith(param)
+
+
+def test_google_gets_no_links() -> None:
+    """It would follow them, to a film of any length: nobody has paid for that."""
+    with pytest.raises(UpstreamError) as raised:
+        generate_body(upstream(), request(FIELDS["pictures"]), 100)
+    assert (raised.value.code, raised.value.param) == ("unsupported_parameter", "messages[0].content[2]")
 
 
 def test_the_judges_see_a_mistake() -> None:

@@ -51,9 +51,15 @@ def build_request(upstream: Upstream, request: ChatRequest, max_output_tokens: i
 def read_detail(body: Any) -> Detail:
     """A spend limit that the account's owner has set comes as a 429 that no waiting helps against."""
     error = body["error"]
-    details = error.get("details")
+    details, kind = error.get("details"), error.get("type")
     spent = isinstance(details, Mapping) and details.get("error_code") == "enforced_spend_limit_reached"
-    return Detail("auth" if spent else None, error.get("type"))
+    refused = isinstance(kind, str) and _KINDS.get(kind) == "auth"
+    return Detail("auth" if spent or refused else None, kind)
+
+
+def _stream_error(kind: Any) -> UpstreamError:
+    found = _KINDS.get(kind, "unavailable") if isinstance(kind, str) else "unavailable"
+    return UpstreamError(found, status=400 if found == "rejected" else None)
 
 
 def parse_usage(raw: Any) -> Usage | None:
@@ -167,8 +173,7 @@ class StreamParser:
                 case "message_delta":
                     return self._finish(event["delta"], event.get("usage"))
                 case "error":
-                    kind = event["error"].get("type")
-                    raise UpstreamError(_KINDS.get(kind, "unavailable") if isinstance(kind, str) else "unavailable")
+                    raise _stream_error(event["error"].get("type"))
         except (KeyError, TypeError, AttributeError):
             raise UpstreamError("malformed") from None
         return []

@@ -58,6 +58,7 @@ def read_detail(body: Any) -> Detail:
     wait = next((float(match[1]) for match in waits if match), None)
     status = error.get("status")
     code = _CODES.get(status) if isinstance(status, str) else None
+    refused = refused or status in ("PERMISSION_DENIED", "UNAUTHENTICATED")
     return Detail("auth" if refused else None, code, retry_after=wait)
 
 
@@ -268,7 +269,8 @@ def _stream_error(error: Any) -> UpstreamError:
         403: "auth",
         429: "rate_limited",
     }
-    return UpstreamError(kinds.get(code, "unavailable") if isinstance(code, int) else "unavailable")
+    kind = kinds.get(code, "unavailable") if isinstance(code, int) else "unavailable"
+    return UpstreamError(kind, status=code if isinstance(code, int) else None)
 
 
 def parse_response(payload: bytes, created: int) -> ChatResult:

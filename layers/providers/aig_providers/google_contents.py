@@ -163,12 +163,11 @@ def _part(part: Mapping[str, Any], path: str) -> Part:
 
 
 def _media(url: str, path: str) -> Part:
+    """Inline only: behind a link, which Gemini would follow, may be a film of any length."""
     inline = data_url(url)
-    if inline is not None:
-        return {"inlineData": {"mimeType": inline[0], "data": inline[1]}}
-    if not url.startswith("https://"):
+    if inline is None:
         raise unsupported(path)
-    return {"fileData": {"fileUri": url}}
+    return {"inlineData": {"mimeType": inline[0], "data": inline[1]}}
 
 
 def _calls(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -16,7 +16,7 @@ from aig_providers import wire
 from aig_providers.batches import embed_in_batches
 from aig_providers.compatible_body import compatible_body
 from aig_providers.shapes import arguments_json, parse_embeddings, text_of
-from aig_providers.wire import HttpRequest, Post, count, parse_object
+from aig_providers.wire import HttpRequest, Post, count, parse_object, told_error
 
 _TIERS_WITH_PRICES = frozenset({"flex", "priority"})
 _FINISH = {"model_length": "length", "end_turn": "stop", "max_tokens": "length"}
@@ -101,7 +101,7 @@ def _kept_for(usage: Usage | None, request: ChatRequest) -> Usage | None:
 
 def _choices(body: dict[str, Any], said: str) -> list[dict[str, Any]]:
     if body.get("error"):
-        raise UpstreamError("unavailable")
+        raise told_error(body["error"])
     choices = body.get("choices")
     if not isinstance(choices, list):
         raise UpstreamError("malformed")
@@ -109,7 +109,7 @@ def _choices(body: dict[str, Any], said: str) -> list[dict[str, Any]]:
         if not isinstance(choice, dict) or not isinstance(choice.get(said), dict):
             raise UpstreamError("malformed")
         if choice.get("error") or choice.get("finish_reason") == "error":
-            raise UpstreamError("unavailable")
+            raise told_error(choice.get("error"))
         if not isinstance(choice.get("index") or 0, int):
             raise UpstreamError("malformed")
         if isinstance(choice.get("finish_reason"), str) and choice["finish_reason"] in _FINISH:
@@ -240,7 +240,7 @@ class OpenAICompatibleEmbed:
 def embed_body(upstream: Upstream, request: EmbedRequest, batch: tuple[Text, ...]) -> dict[str, Any]:
     body: dict[str, Any] = {"model": upstream.model_id, "input": list(batch)}
     if "no_encoding_format" not in upstream.quirks:
-        body["encoding_format"] = request.encoding
+        body["encoding_format"] = "base64"  # a third of what numbers take, whatever the client wants
     if request.dimensions:
         body["dimensions"] = request.dimensions
     if request.user:

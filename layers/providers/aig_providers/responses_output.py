@@ -39,7 +39,7 @@ def failure(error: Any) -> UpstreamError:
     if code in OUT_OF_CREDIT:
         return UpstreamError("auth", code=code)
     kind = _KINDS.get(code) or ("unavailable" if code in _FAULTS else "rejected")
-    return UpstreamError(kind)
+    return UpstreamError(kind, status=400 if kind == "rejected" else None)
 
 
 def _text(value: Any) -> str:

@@ -4,6 +4,7 @@ aiohttp, because the HTTP client is what a call costs most: docs/decisions/0001 
 """
 
 import asyncio
+import contextlib
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import aiohttp
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from aig.clock import Clock, SystemClock
 from aig.errors import UpstreamError, UpstreamKind
@@ -142,13 +143,17 @@ async def read_all(reply: Reply) -> bytes:
 _STATUS_KINDS: Mapping[int, UpstreamKind] = {
     401: "auth",
     402: "auth",
-    403: "auth",
     408: "unavailable",
     424: "unavailable",
     425: "unavailable",
     429: "rate_limited",
 }
 OUT_OF_CREDIT = frozenset({"insufficient_quota", "credit_balance_exhausted", "billing_hard_limit_reached"})
+# Of a 403, these say that it is our key that is refused; others refuse what the prompt says.
+_KEY_REFUSED = frozenset(
+    {"authentication_error", "permission_error", "permissions_error", "permission_denied", "access_terminated"}
+    | {"invalid_api_key", "account_deactivated", "unsupported_country_region_territory"}
+)
 # Slugs that a client may be told. Any other word of a provider stays here: it could name an account of ours.
 _CODES = OUT_OF_CREDIT | frozenset(
     {
@@ -200,7 +205,24 @@ def common_detail(body: Any) -> Detail:
     """The error body that most vendors share. Raises what indexing raises for another."""
     error = body["error"]
     code = error.get("code")
-    return Detail("auth" if code in OUT_OF_CREDIT else None, code, error.get("param"))
+    ours = code in OUT_OF_CREDIT or {code, error.get("type")} & _KEY_REFUSED
+    return Detail("auth" if ours else None, code, error.get("param"))
+
+
+def told_error(error: Any) -> UpstreamError:
+    """An error that stands in an answer with status 200, or in a stream: its own words for what its status would be."""
+    table = error if isinstance(error, Mapping) else {}
+    code, kind = table.get("code"), table.get("type")
+    status = next((value for name in ("status_code", "status", "code") if type(value := table.get(name)) is int), None)
+    if code in OUT_OF_CREDIT or kind in OUT_OF_CREDIT:
+        return UpstreamError("auth", status=status)
+    if "rate_limit" in f"{code} {kind}":
+        return UpstreamError("rate_limited", status=status)
+    if status is None and (code in _CODES or kind == "invalid_request_error"):
+        status = 400
+    if status is None or status < 400:
+        return UpstreamError("unavailable")
+    return status_error(status, {}, to_json({"error": table}))
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -224,11 +246,14 @@ def status_error(
 
     `secret` is the key that was sent: a field name that holds it is dropped.
     """
-    try:
-        detail = read_detail(from_json(body))
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
-        detail = Detail()
+    detail, read = Detail(), False
+    with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError, IndexError):
+        told = from_json(body)
+        read = isinstance(told, dict | list)
+        detail = read_detail(told)
     kind = detail.kind or _STATUS_KINDS.get(status) or ("rejected" if 400 <= status < 500 else "unavailable")
+    if status == 403 and not read:  # a page of something that stands before the provider
+        kind = "unavailable"
     param = detail.param if isinstance(detail.param, str) and _PARAM.fullmatch(detail.param) else None
     if param and secret and secret.lower() in param.lower():
         param = None

@@ -16,8 +16,8 @@ from aig.modalities.usage import INPUT_UNITS, OUTPUT_UNITS, Unit, Usage
 
 MESSAGE_OVERHEAD_TOKENS = 16  # role markers and separators of a chat template, per message
 PROMPT_OVERHEAD_TOKENS = 512  # what a provider may put in front: a default system prompt, tool instructions
-CLIP_TOKENS = 512  # for a clip, and one more for every 16 bytes: Gemini counts 32 a second, of 750 bytes at least
-CLIP_BYTES_PER_TOKEN = 16
+CLIP_TOKENS = 512  # for a clip, and these for every second: Gemini counts 32, others less
+CLIP_TOKENS_PER_S = 40
 SPOKEN_TOKENS = 16_384  # what a model said aloud in an earlier turn: as much as it may say in one
 UNBOUNDED_TOKENS = 10**9
 # The settings of sampling, and what they are where nobody sets them.
@@ -32,7 +32,8 @@ class Media:
     images: int = 0
     files: int = 0
     clips: int = 0
-    clip_bytes: int = 0
+    clip_seconds: int = 0
+    endless: bool = False  # whether there is a clip whose length cannot be told
     spoken: int = 0  # answers of earlier turns that are named by their id
 
     @property
@@ -42,7 +43,7 @@ class Media:
     @property
     def audio_tokens(self) -> int:
         """An upper bound."""
-        heard = CLIP_TOKENS * self.clips + self.clip_bytes // CLIP_BYTES_PER_TOKEN
+        heard = CLIP_TOKENS * self.clips + CLIP_TOKENS_PER_S * self.clip_seconds
         return heard + SPOKEN_TOKENS * self.spoken
 
 
@@ -99,9 +100,9 @@ class ChatRequest:
     def _max_input_tokens(self) -> int:
         """An upper bound without pictures: no tokenizer in use makes more tokens than there are UTF-8 bytes.
 
-        A file may stand for any number of pages, so that only the model's context bounds it.
+        A file may stand for any number of pages, so that only the model's context bounds it; so may some clips.
         """
-        if "files" in self.capabilities:
+        if "files" in self.capabilities or self.media.endless:
             return UNBOUNDED_TOKENS
         return (
             self.input_bytes

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from aig.errors import InvalidRequest
-from aig.modalities import image_header, json_schema
+from aig.modalities import audio_header, image_header, json_schema
 from aig.modalities.chat import ChatRequest, Media
 from aig.modalities.chat_types import ChatBody
 from aig.modalities.invalid import invalid_field
@@ -84,7 +84,7 @@ def _cache_marks(body: Mapping[str, Any]) -> frozenset[str]:
         content = message.get("content")
         marked += content if isinstance(content, list) else ()
     marks = [place["cache_control"] for place in [body, *marked] if place.get("cache_control")]
-    return frozenset((mark.get("ttl") or "5m") if isinstance(mark, Mapping) else "1h" for mark in marks)
+    return frozenset(mark.get("ttl") or "5m" for mark in marks)
 
 
 def _check_schema(schema: Any, path: str) -> None:
@@ -155,10 +155,12 @@ def _check_messages(messages: list[dict[str, Any]], capabilities: set[str]) -> M
                 media.images += 1
             elif part["type"] == "input_audio":
                 capabilities.add("audio")
-                clip = len(_decode(part["input_audio"]["data"], f"{path}.input_audio.data"))
-                media.inline_bytes += clip * 4 // 3
-                media.clip_bytes += clip
+                clip = _decode(part["input_audio"]["data"], f"{path}.input_audio.data")
+                seconds = audio_header.longest_seconds(clip, part["input_audio"]["format"])
+                media.inline_bytes += len(clip) * 4 // 3
                 media.clips += 1
+                media.clip_seconds += seconds or 0
+                media.endless = media.endless or seconds is None
             elif part["type"] == "file":
                 capabilities.add("files")
                 media.files += 1

@@ -91,12 +91,14 @@ class ToolCall(TypedDict):
 @with_config(_OPEN)
 class InstructionMessage(TypedDict):
     role: Literal["system", "developer"]
+    cache_control: NotRequired[CacheControl | None]
     content: str | Annotated[list[TextPart], Field(fail_fast=True)]
 
 
 @with_config(_OPEN)
 class UserMessage(TypedDict):
     role: Literal["user"]
+    cache_control: NotRequired[CacheControl | None]
     content: str | Annotated[list[Part], Field(min_length=1, fail_fast=True)]
 
 
@@ -116,6 +118,7 @@ class ReasoningDetail(TypedDict):
 @with_config(_OPEN)
 class AssistantMessage(TypedDict):
     role: Literal["assistant"]
+    cache_control: NotRequired[CacheControl | None]
     reasoning_content: NotRequired[str | None]
     reasoning_details: NotRequired[Annotated[list[ReasoningDetail], Field(fail_fast=True)] | None]
     content: NotRequired[str | Annotated[list[AssistantPart], Field(fail_fast=True)] | None]
@@ -125,6 +128,7 @@ class AssistantMessage(TypedDict):
 @with_config(_OPEN)
 class ToolMessage(TypedDict):
     role: Literal["tool"]
+    cache_control: NotRequired[CacheControl | None]
     content: str | Annotated[list[Part], Field(fail_fast=True)]
     tool_call_id: str
 
@@ -275,6 +279,7 @@ class ChatBody(TypedDict):
     frequency_penalty: NotRequired[Penalty | None]
     user: NotRequired[Annotated[str, StringConstraints(max_length=1024)] | None]
     metadata: NotRequired[Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16)] | None]
+    cache_control: NotRequired[CacheControl | None]
     provider: NotRequired[ProviderPreferences | None]
     service_tier: NotRequired[Literal["auto", "default", "flex", "priority"] | None]
     reasoning_effort: NotRequired[Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None]

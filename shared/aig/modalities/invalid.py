@@ -13,7 +13,7 @@ def _path(location: tuple[Any, ...], body: Any, *, missing: bool) -> list[Any]:
     node, tagged = body, None
     for position, part in enumerate(location):
         last = position == len(location) - 1
-        if _is_tag(node, part) and not last and tagged is not node:
+        if not last and tagged is not node and _is_tag(node, part, location[position + 1]):
             tagged = node  # once: the field of the same name may follow
         elif (isinstance(node, dict) and part in node) or (isinstance(node, list) and isinstance(part, int)):
             path.append(part)
@@ -23,9 +23,12 @@ def _path(location: tuple[Any, ...], body: Any, *, missing: bool) -> list[Any]:
     return path
 
 
-def _is_tag(node: Any, part: Any) -> bool:
+def _is_tag(node: Any, part: Any, following: Any) -> bool:
     """Whether it says of what type the node is, though there is a field of that name: {"type": "text", "text": "t"}."""
-    return isinstance(node, dict) and node.get("type") == part and not isinstance(node.get(part), dict | list)
+    if not isinstance(node, dict) or node.get("type") != part:
+        return False
+    inside = node.get(part)
+    return not isinstance(inside, dict | list) or (following in node and following not in inside)
 
 
 def invalid_field(error: ValidationError, body: dict[str, Any]) -> InvalidRequest:

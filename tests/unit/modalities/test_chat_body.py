@@ -10,7 +10,7 @@ from hypothesis import given
 
 from aig.errors import InvalidRequest
 from aig.modalities import chat_body
-from aig.modalities.chat import CLIP_BYTES_PER_TOKEN, CLIP_TOKENS, SPOKEN_TOKENS
+from aig.modalities.chat import CLIP_TOKENS, CLIP_TOKENS_PER_S, SPOKEN_TOKENS, UNBOUNDED_TOKENS
 from aig.modalities.chat_body import parse
 from tests.unit.modalities.strategies import PIXEL, bodies
 
@@ -339,9 +339,11 @@ def test_the_bytes_of_inline_media_are_not_text() -> None:
     assert parse(said(clip)).input_bytes < 200
 
 
-def test_what_is_heard_counts_by_its_bytes_and_what_was_said_aloud_by_the_turn() -> None:
-    clip = {"type": "input_audio", "input_audio": {"data": base64.b64encode(bytes(30_000)).decode(), "format": "wav"}}
-    assert parse(said(clip)).media.audio_tokens == CLIP_TOKENS + 30_000 // CLIP_BYTES_PER_TOKEN
+def test_what_is_heard_counts_by_the_second_and_what_was_said_aloud_by_the_turn() -> None:
+    clip = {"type": "input_audio", "input_audio": {"data": base64.b64encode(bytes(30_000)).decode(), "format": "mp3"}}
+    assert parse(said(clip)).media.audio_tokens == CLIP_TOKENS + 30 * CLIP_TOKENS_PER_S
+    flac = {"type": "input_audio", "input_audio": {**clip["input_audio"], "format": "flac"}}  # type: ignore[dict-item]
+    assert parse(said(flac)).demand.input_tokens == UNBOUNDED_TOKENS
     assert parse(body(messages=[SPOKEN, SPOKEN])).media.audio_tokens == 2 * SPOKEN_TOKENS
     silent = parse(body()).demand
     spoken = parse(body(messages=[*body()["messages"], SPOKEN])).demand
@@ -440,6 +442,21 @@ def test_which_models_are_to_be_tried(fields: dict[str, Any], models: tuple[str,
 MARK = {"type": "ephemeral"}
 
 
+@pytest.mark.parametrize("mark", ["odd", {"ttl": ["1h"]}, {"type": "ephemeral", "ttl": "1d"}, 5])
+def test_a_mark_for_the_cache_is_checked_wherever_it_is(mark: Any) -> None:
+    places = [
+        body(cache_control=mark),
+        body(messages=[{**USER, "cache_control": mark}]),
+        body(messages=[{"role": "system", "content": "s", "cache_control": mark}, USER]),
+        body(tools=[{**TOOL, "cache_control": mark}]),
+        said({"type": "text", "text": "t", "cache_control": mark}),
+    ]
+    for sent in places:
+        with pytest.raises(InvalidRequest) as raised:
+            parse(sent)
+        assert "cache_control" in (raised.value.param or "")
+
+
 @pytest.mark.parametrize(
     ("sent", "marks"),
     [
@@ -449,7 +466,6 @@ MARK = {"type": "ephemeral"}
         (body(messages=[{**USER, "cache_control": MARK}]), {"5m"}),
         (body(tools=[{**TOOL, "cache_control": {**MARK, "ttl": "5m"}}]), {"5m"}),
         (body(cache_control=MARK), {"5m"}),
-        (body(cache_control="odd"), {"1h"}),  # whatever it means, the hold covers it
     ],
 )
 def test_marks_for_the_cache_make_the_hold_reckon_with_writes(sent: dict[str, Any], marks: set[str]) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from aig.errors import UpstreamError, UpstreamKind
 from aig.modalities.upstream import Timeouts
 from aig_providers import wire
-from aig_providers.wire import SseReader, finish, read_all, retry_after, sse_payloads, status_error, within
+from aig_providers.wire import SseReader, finish, read_all, retry_after, sse_payloads, status_error, told_error, within
 
 
 @dataclass
@@ -239,7 +239,7 @@ def error_body(**fields: Any) -> bytes:
         (400, "rejected"),
         (401, "auth"),
         (402, "auth"),
-        (403, "auth"),
+        (403, "rejected"),
         (404, "rejected"),
         (408, "unavailable"),
         (409, "rejected"),
@@ -258,6 +258,45 @@ def error_body(**fields: Any) -> bytes:
 def test_what_a_status_means(status: int, kind: UpstreamKind) -> None:
     error = status_error(status, {}, error_body())
     assert (error.kind, error.status, error.code, error.param, error.retry_after) == (kind, status, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ({"error": {"type": "permission_error"}}, "auth"),
+        ({"error": {"code": "unsupported_country_region_territory"}}, "auth"),
+        ({"error": {"code": 403, "message": "flagged", "metadata": {"reasons": ["violence"]}}}, "rejected"),
+        ({"code": "The caller does not have permission", "error": "Content violates usage guidelines"}, "rejected"),
+        ([], "rejected"),
+        ("text", "unavailable"),
+    ],
+)
+def test_a_403_refuses_our_key_only_where_its_body_says_so(body: Any, kind: str) -> None:
+    """Else one flagged prompt would shut a model for everybody."""
+    assert status_error(403, {}, json.dumps(body).encode()).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "status", "code"),
+    [
+        ({"code": 503, "message": "overloaded"}, "unavailable", 503, None),
+        ({"code": 429}, "rate_limited", 429, None),
+        ({"code": "rate_limit_exceeded"}, "rate_limited", None, None),
+        ({"status_code": 400, "code": "tool_use_failed"}, "rejected", 400, "tool_use_failed"),
+        ({"code": "context_length_exceeded", "param": "messages"}, "rejected", 400, "context_length_exceeded"),
+        ({"type": "invalid_request_error"}, "rejected", 400, None),
+        ({"code": "insufficient_quota"}, "auth", None, None),
+        ({"type": "insufficient_quota", "code": 429}, "auth", 429, None),
+        ({"code": 200}, "unavailable", None, None),
+        ({"code": True}, "unavailable", None, None),
+        ("prose", "unavailable", None, None),
+        (None, "unavailable", None, None),
+        ({}, "unavailable", None, None),
+    ],
+)
+def test_an_error_without_a_status(error: Any, kind: str, status: int | None, code: str | None) -> None:
+    told = told_error(error)
+    assert (told.kind, told.status, told.code) == (kind, status, code)
 
 
 @pytest.mark.parametrize("code", ["insufficient_quota", "credit_balance_exhausted", "billing_hard_limit_reached"])
