@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +14,7 @@ from aig.errors import UpstreamError
 from aig.modalities.embed import EmbedAdapter, EmbedRequest, EmbedResult, from_base64
 from aig.modalities.upstream import Timeouts, Upstream
 from aig.modalities.usage import INPUT_UNITS, Usage
-from aig_providers import bedrock, cohere, google, openai_compatible, voyage
+from aig_providers import batches, bedrock, cohere, google, openai_compatible, voyage
 from aig_providers.batches import AT_ONCE, embed_in_batches
 from aig_providers.wire import Client, Post
 from tests.conformance.loopback import Answer, Loopback, loopback
@@ -267,20 +268,60 @@ class TestBatches:
         assert sorted(sizes) == [1, 3, 3]
         assert result.usage is None  # one part told none
 
+    async def test_one_that_fails_once_is_sent_again_and_the_others_are_not(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(batches, "BACK_OFF_S", 0.0)
+        sent: Counter[str] = Counter()
+
+        async def send(batch: Any) -> EmbedResult:
+            sent[batch[0]] += 1
+            if batch[0] == "003" and sent["003"] < 3:
+                raise UpstreamError("rate_limited")
+            return EmbedResult([[0.0]], Usage({"input_tokens": 1}))
+
+        target = Upstream("p", "m", "http://x", max_batch=1)
+        result = await embed_in_batches(target, self.request(10), send)
+        assert sent == {**dict.fromkeys([f"{number:03d}" for number in range(10)], 1), "003": 3}
+        assert result.usage is not None
+        assert result.usage.units == {"input_tokens": 10}
+
+    @pytest.mark.parametrize(
+        ("kind", "again", "told"), [("rate_limited", 2, True), ("auth", 0, True), ("rejected", 0, False)]
+    )
+    async def test_what_was_done_before_one_failed_for_good_is_told(
+        self, monkeypatch: pytest.MonkeyPatch, kind: Any, again: int, told: bool
+    ) -> None:
+        monkeypatch.setattr(batches, "BACK_OFF_S", 0.0)
+        sent: Counter[str] = Counter()
+
+        async def send(batch: Any) -> EmbedResult:
+            sent[batch[0]] += 1
+            if batch[0] == "009":
+                raise UpstreamError(kind)
+            return EmbedResult([[0.0]], Usage({"input_tokens": 2}) if told else None)
+
+        target = Upstream("p", "m", "http://x", max_batch=1)
+        with pytest.raises(UpstreamError) as raised:
+            await embed_in_batches(target, self.request(10), send)
+        assert sent["009"] == 1 + again
+        assert raised.value.usage is not None
+        assert raised.value.usage.units == {"input_tokens": 18 if told else 9}  # or a token for three bytes
+
     async def test_one_that_fails_fails_all_and_stops_the_rest(self) -> None:
         begun: list[str] = []
 
         async def send(batch: Any) -> EmbedResult:
             begun.append(batch[0])
             if batch[0] == "001":
-                raise UpstreamError("rate_limited", retry_after=2.0)
+                raise UpstreamError("rate_limited", retry_after=20.0)
             await asyncio.Event().wait()
             raise AssertionError
 
         target = Upstream("p", "m", "http://x", max_batch=1)
         with pytest.raises(UpstreamError) as raised:
             await embed_in_batches(target, self.request(50), send)
-        assert raised.value.retry_after == 2.0
+        assert raised.value.retry_after == 20.0
         assert len(begun) <= AT_ONCE + 1
 
     async def test_one_batch_goes_straight_through(self) -> None:

@@ -219,12 +219,25 @@ def _model(row: Mapping[str, Any], providers: Mapping[str, Any]) -> dict[str, An
     for offer in compiled["offers"]:
         if any(offer.get(name, 0) >= row.get(name, 1) for name in ("context", "max_output") if name in offer):
             raise ValueError(f"{place} at {offer['provider']}: context and max_output are for an offer that has less")
+    _check_alike(place, compiled)
     providers_used = [offer["provider"] for offer in compiled["offers"]]
     if not providers_used:
         raise ValueError(f"{place}: has no offer")
     if len(set(providers_used)) < len(providers_used):
         raise ValueError(f"{place}: a provider has two offers; a hold keeps one price for each provider")
     return compiled
+
+
+def _check_alike(place: str, model: Mapping[str, Any]) -> None:
+    """What costs more at one provider hardly costs as little at the next: a price that was left out looks cheap."""
+    steps = {tokens for offer in model["offers"] for tokens, _ in offer["prices"].get("above", ())}
+    heard = {unit for offer in model["offers"] for unit in offer["prices"]["rates"] if "audio" in unit}
+    for offer in model["offers"]:
+        reach = offer.get("context", model.get("context", 0))
+        own = {tokens for tokens, _ in offer["prices"].get("above", ())}
+        if (missing := {step for step in steps - own if step < reach}) or heard - offer["prices"]["rates"].keys():
+            lacks = f"above {sorted(missing)} tokens" if missing else f"for {sorted(heard)}"
+            raise ValueError(f"{place} at {offer['provider']}: has no price {lacks}, as another offer of the model has")
 
 
 def _named(row: Mapping[str, Any], providers: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import copy
 import datetime as dt
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -277,3 +277,30 @@ def test_what_is_told_of_a_model_is_carried() -> None:
     assert (model.deprecated, model.successor, model.knowledge) == ("2027-01-01", "acme/one", "2025-08")
     assert model.quality is not None
     assert (model.quality.score, model.quality.date) == (57.0, "2026-04-30")
+
+
+class TestOffersThatAreAlike:
+    """A price that one offer has and the next left out would make that look the cheaper."""
+
+    PROVIDERS: ClassVar = {**PROVIDERS, "other": {**PROVIDERS["acme"], "title": "Other"}}
+
+    def compiled(self, first: dict[str, Any], second: dict[str, Any]) -> None:
+        offer = MODEL["offer"][0]
+        offers = [{**offer, **first}, {**offer, "provider": "other", **second}]
+        compile_catalog(self.PROVIDERS, [{**MODEL, "offer": offers}])
+
+    STEP: ClassVar = {"above": [{"tokens": 500, "usd_per_million": {"input_tokens": "0.10", "output_tokens": "2.00"}}]}
+    HEARD: ClassVar = {
+        "usd_per_million": {"input_tokens": "0.05", "input_audio_tokens": "0.10", "output_tokens": "1.00"}
+    }
+
+    def test_both_have_it(self) -> None:
+        self.compiled(self.STEP, self.STEP)
+        self.compiled(self.HEARD, self.HEARD)
+        self.compiled(self.STEP, {"context": 500})  # it takes no prompt so long
+
+    def test_one_has_it_not(self) -> None:
+        with pytest.raises(ValueError, match=r"'acme/one' at other: has no price above \[500\] tokens"):
+            self.compiled(self.STEP, {})
+        with pytest.raises(ValueError, match=r"at acme: has no price for .*input_audio_tokens"):
+            self.compiled({}, self.HEARD)
