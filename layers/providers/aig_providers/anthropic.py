@@ -111,6 +111,12 @@ def _finish(reason: Any) -> str:
     return _FINISH.get(reason, "stop") if isinstance(reason, str) else "stop"
 
 
+def _stopped(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Why it stopped, in the API's own words: more than OpenAI has."""
+    more = {name: told[name] for name in ("stop_sequence", "stop_details") if told.get(name) is not None}
+    return {"native_finish_reason": told["stop_reason"], **more}
+
+
 def parse_response(payload: bytes, created: int) -> ChatResult:
     """The body of a 200. Raises UpstreamError if it is not a message."""
     body = parse_object(payload)
@@ -141,7 +147,7 @@ def parse_response(payload: bytes, created: int) -> ChatResult:
         message["reasoning_details"] = details
     if calls:
         message["tool_calls"] = calls
-    answer = completion(body.get("id"), created, message, _finish(body["stop_reason"]))
+    answer = completion(body.get("id"), created, message, _finish(body["stop_reason"]), **_stopped(body))
     return ChatResult(answer, parse_usage(body.get("usage")))
 
 
@@ -187,10 +193,10 @@ class StreamParser:
         if isinstance(usage, Mapping):
             self._usage |= {name: value for name, value in usage.items() if value is not None}
 
-    def _say(self, delta: dict[str, Any], finish_reason: str | None = None) -> ChatChunk:
+    def _say(self, delta: dict[str, Any], finish_reason: str | None = None, **more: Any) -> ChatChunk:
         if self._role:
             delta, self._role = {**self._role, **delta}, {}
-        return ChatChunk(chunk(self._id, self._created, delta, finish_reason))
+        return ChatChunk(chunk(self._id, self._created, delta, finish_reason, **more))
 
     def _block(self, index: Any, block: Mapping[str, Any]) -> list[ChatChunk]:
         match block.get("type"):
@@ -246,7 +252,7 @@ class StreamParser:
             return [ChatChunk(None, counted)] if counted else []
         self.ended = True
         refusal = _refusal(delta.get("stop_details")) if reason == "refusal" else None
-        said = self._say({"refusal": refusal} if refusal else {}, _finish(reason))
+        said = self._say({"refusal": refusal} if refusal else {}, _finish(reason), **_stopped(delta))
         return [ChatChunk(said.body, counted)]
 
 

@@ -234,6 +234,8 @@ def _thinking_block(detail: Mapping[str, Any]) -> Block:
 def _tool_result(message: Mapping[str, Any], at: int) -> list[Block]:
     content = message["content"]
     result: Block = {"type": "tool_result", "tool_use_id": _native_id(message["tool_call_id"])}
+    if message.get("is_error"):
+        result["is_error"] = True
     if isinstance(content, str):
         if content:
             result["content"] = content

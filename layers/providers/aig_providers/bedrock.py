@@ -163,7 +163,7 @@ def parse_response(answer: Mapping[str, Any], created: int) -> ChatResult:
         message["tool_calls"] = calls
     answer_id = (answer.get("ResponseMetadata") or {}).get("RequestId")
     usage = parse_usage(answer.get("usage"), answer.get("serviceTier"))
-    return ChatResult(completion(answer_id, created, message, finish), usage)
+    return ChatResult(completion(answer_id, created, message, finish, native_finish_reason=answer["stopReason"]), usage)
 
 
 class StreamParser:
@@ -190,7 +190,7 @@ class StreamParser:
                     case "contentBlockStop":
                         return self._stop(body["contentBlockIndex"])
                     case "messageStop":
-                        said = self._say({}, _finish(body["stopReason"]))
+                        said = self._say({}, _finish(body["stopReason"]), native_finish_reason=body["stopReason"])
                         self.ended = True
                         return [said]
                     case "metadata":
@@ -199,10 +199,10 @@ class StreamParser:
             raise UpstreamError("malformed") from None
         return []
 
-    def _say(self, delta: dict[str, Any], finish_reason: str | None = None) -> ChatChunk:
+    def _say(self, delta: dict[str, Any], finish_reason: str | None = None, **more: Any) -> ChatChunk:
         if self._role:
             delta, self._role = {**self._role, **delta}, {}
-        return ChatChunk(chunk(self._id, self._created, delta, finish_reason))
+        return ChatChunk(chunk(self._id, self._created, delta, finish_reason, **more))
 
     def _call(self, index: Any, use: Mapping[str, Any]) -> list[ChatChunk]:
         number = self._calls[index] = len(self._calls)

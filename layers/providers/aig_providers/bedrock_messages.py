@@ -163,7 +163,8 @@ def _user(message: Mapping[str, Any], path: str) -> list[Block]:
     if message["role"] == "user":
         return blocks
     result = [block for block in blocks if "cachePoint" not in block] or [{"text": " "}]
-    return [{"toolResult": {"toolUseId": native_id(message["tool_call_id"]), "content": result}}]
+    failed = {"status": "error"} if message.get("is_error") else {}
+    return [{"toolResult": {"toolUseId": native_id(message["tool_call_id"]), "content": result, **failed}}]
 
 
 def _part(part: Mapping[str, Any], path: str) -> Block:

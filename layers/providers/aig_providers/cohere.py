@@ -208,7 +208,8 @@ def parse_response(payload: bytes, created: int) -> ChatResult:
         raise UpstreamError("malformed") from None
     if calls:
         message["tool_calls"] = calls
-    return ChatResult(completion(body.get("id"), created, message, finish), parse_usage(body.get("usage")))
+    answer = completion(body.get("id"), created, message, finish, native_finish_reason=body["finish_reason"])
+    return ChatResult(answer, parse_usage(body.get("usage")))
 
 
 class StreamParser:
@@ -243,17 +244,18 @@ class StreamParser:
                     delta = event["delta"]
                     if delta.get("error"):
                         raise UpstreamError("unavailable")
-                    said = self._say({}, _finish(delta.get("finish_reason")))
+                    reason = delta.get("finish_reason")
+                    said = self._say({}, _finish(reason), native_finish_reason=reason)
                     self.ended = True
                     return [ChatChunk(said.body, parse_usage(delta.get("usage")))]
         except (KeyError, TypeError, AttributeError):
             raise UpstreamError("malformed") from None
         return []
 
-    def _say(self, delta: dict[str, Any], finish_reason: str | None = None) -> ChatChunk:
+    def _say(self, delta: dict[str, Any], finish_reason: str | None = None, **more: Any) -> ChatChunk:
         if self._role:
             delta, self._role = {**self._role, **delta}, {}
-        return ChatChunk(chunk(self._id, self._created, delta, finish_reason))
+        return ChatChunk(chunk(self._id, self._created, delta, finish_reason, **more))
 
     def _content(self, content: Mapping[str, Any]) -> list[ChatChunk]:
         if content.get("thinking"):

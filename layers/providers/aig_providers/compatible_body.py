@@ -15,6 +15,7 @@ _MESSAGE_EXTENSIONS = {
     "reasoning_details": "keeps_reasoning_details",
     "images": "keeps_reasoning_details",
     "phase": "keeps_reasoning_details",
+    "is_error": "keeps_reasoning_details",
 }
 # Where every field that is not known is refused: what is known, and what is no more than a hint.
 _KNOWN = frozenset(

@@ -247,7 +247,9 @@ class Parser:
             for delta in state.deltas(parts, f"call_{self.id or '0'}")
         ]
         if candidate.get("finishReason"):
-            found.append({"index": index, "delta": {}, "finish_reason": state.end(candidate["finishReason"])})
+            reason = candidate["finishReason"]
+            end = {"finish_reason": state.end(reason), "native_finish_reason": reason}
+            found.append({"index": index, "delta": {}, **end})
         if found and (logprobs := _logprobs(candidate.get("logprobsResult"))):
             found[0]["logprobs"] = logprobs
         if found and state.role:
@@ -281,7 +283,7 @@ def parse_response(payload: bytes, created: int) -> ChatResult:
         choice = messages.setdefault(
             piece["index"], {"index": piece["index"], "message": {"content": None, "refusal": None}, "logprobs": None}
         )
-        choice["finish_reason"] = piece["finish_reason"]
+        choice |= {name: piece[name] for name in ("finish_reason", "native_finish_reason") if name in piece}
         choice["logprobs"] = piece.get("logprobs") or choice["logprobs"]
         message = choice["message"]
         for name, value in piece["delta"].items():

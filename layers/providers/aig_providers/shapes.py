@@ -52,9 +52,11 @@ def completion_of(answer_id: Any, created: int, choices: Sequence[Mapping[str, A
     return {**_head(answer_id, created, "chat.completion"), "choices": list(choices)}
 
 
-def chunk(answer_id: Any, created: int, delta: Mapping[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
+def chunk(
+    answer_id: Any, created: int, delta: Mapping[str, Any], finish_reason: str | None = None, **more: Any
+) -> dict[str, Any]:
     """A piece of a stream of one choice."""
-    return chunk_of(answer_id, created, [{"index": 0, "delta": delta, "finish_reason": finish_reason}])
+    return chunk_of(answer_id, created, [{"index": 0, "delta": delta, "finish_reason": finish_reason, **more}])
 
 
 def chunk_of(answer_id: Any, created: int, choices: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -131,6 +131,7 @@ class ToolMessage(TypedDict):
     cache_control: NotRequired[CacheControl | None]
     content: str | Annotated[list[Part], Field(fail_fast=True)]
     tool_call_id: str
+    is_error: NotRequired[bool | None]
 
 
 @with_config(_OPEN)
