@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -29,11 +29,12 @@ class Received:
 
 
 class Loopback:
-    """Gives `answer` to every request, or closes the connection without one if it is None."""
+    """Gives `answer` to every request, or closes the connection without one if it is None. `choose` comes before it."""
 
     def __init__(self) -> None:
         self.base_url = ""
         self.answer: Answer | None = Answer()
+        self.choose: Callable[[Received], Answer] | None = None
         self.received: list[Received] = []
         self.connections = 0
         self.open = 0
@@ -46,7 +47,8 @@ class Loopback:
         try:
             while (received := await _read(reader)) is not None:
                 self.received.append(received)
-                if self.answer is None or not await _write(reader, writer, self.answer):
+                answer = self.choose(received) if self.choose else self.answer
+                if answer is None or not await _write(reader, writer, answer):
                     break
         finally:
             with contextlib.suppress(OSError):

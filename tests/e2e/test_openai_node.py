@@ -1,42 +1,20 @@
 """The `openai` package for Node, as it comes, against the whole gateway."""
 
 import json
-import shutil
 import subprocess
 import uuid
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pytest
 
 from tests.builders import PROMPT
-from tests.downloads import CACHE, npm, one_at_a_time, program
+from tests.downloads import program
 from tests.e2e.stack import Stack
-
-SOURCE: Final = Path(__file__).parent / "node"
-FILES: Final = ("package.json", "package-lock.json", "client.mjs")
+from tests.node import node_project
 
 
 @pytest.fixture(scope="module")
-def node_project() -> Iterator[Path]:
-    """The files of node/ with the packages of its lock file installed beside them."""
-    program("node")
-    target = CACHE / "node"
-    with one_at_a_time(target):
-        installed = target / "node_modules" / ".package-lock.json"
-        locked = (SOURCE / "package-lock.json").read_bytes()
-        fresh = installed.exists() and (target / "package-lock.json").read_bytes() == locked
-        target.mkdir(parents=True, exist_ok=True)
-        for name in FILES:
-            shutil.copyfile(SOURCE / name, target / name)
-        if not fresh:
-            npm("ci", folder=target)
-        yield target
-
-
-@pytest.fixture(scope="module")
-def steps(node_project: Path, stack: Stack) -> dict[str, Any]:
+def steps(stack: Stack) -> dict[str, Any]:
     """What client.mjs saw, by step."""
     variables = {
         "BASE_URL": stack.base_url,
@@ -47,7 +25,7 @@ def steps(node_project: Path, stack: Stack) -> dict[str, Any]:
     }
     command = [program("node"), "client.mjs"]
     done = subprocess.run(
-        command, cwd=node_project, env=variables, capture_output=True, text=True, timeout=100, check=False
+        command, cwd=node_project(), env=variables, capture_output=True, text=True, timeout=100, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     seen = [json.loads(line) for line in done.stdout.splitlines()]
