@@ -91,6 +91,8 @@ def _offer(offer: Offer, providers: Collection[str]) -> dict[str, Any]:
         "provider": provider.name,
         "available": there,
         "missing": None if there else provider.key_name or provider.base_url_variable,
+        **({"context_window": offer.context} if offer.context else {}),  # where it is less than the model's
+        **({"max_output_tokens": offer.max_output} if offer.max_output else {}),
         **_prices(offer.prices),
         "source": offer.source,
         "date": offer.date,

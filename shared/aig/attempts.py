@@ -29,6 +29,7 @@ MAX_ATTEMPTS = 3
 BACK_OFF_S = 0.1  # doubled with every attempt; the wait is anything up to it
 LONGEST_WAIT_S = 20.0  # a client that waits longer for nothing is better told to come back
 REASONING_FIRST_BYTE_S = 60.0
+REASONING_IDLE_S = 240.0  # some think for minutes behind their first event, and say nothing of it
 LONGEST_RETRY_AFTER_S = 3600
 ENOUGH_S = 30.0  # for another attempt: no reason to cut off an answer that takes long
 LEAST_ATTEMPT_S = 1.0  # in less, nobody could answer, and would be blamed for it
@@ -142,7 +143,11 @@ def _upstream(call: OpenCall, candidate: Candidate) -> Upstream:
     model, offer, provider = candidate.model, candidate.offer, candidate.offer.provider
     found, timeouts = call.reaches[provider.name], provider.timeouts
     if "reasoning" in model.capabilities:
-        timeouts = replace(timeouts, first_byte=max(timeouts.first_byte, REASONING_FIRST_BYTE_S))
+        timeouts = replace(
+            timeouts,
+            first_byte=max(timeouts.first_byte, REASONING_FIRST_BYTE_S),
+            idle=max(timeouts.idle, REASONING_IDLE_S),
+        )
     return Upstream(
         provider=provider.name,
         model_id=offer.model_id,

@@ -217,7 +217,7 @@ class TestModels:
         )
 
     async def test_prices_by_length_and_by_tier(self, api: RestApi) -> None:
-        (offer,) = (await api("GET", "/v1/models/openai/gpt-5.4")).json["offers"]
+        offer, *_ = (await api("GET", "/v1/models/openai/gpt-5.4")).json["offers"]
         assert offer["usd_per_million"] == {
             "input_tokens": "2.50",
             "cached_input_tokens": "0.25",
@@ -226,6 +226,13 @@ class TestModels:
         assert offer["above"][0]["tokens"] == 272_000
         assert offer["above"][0]["usd_per_million"]["output_tokens"] == "22.50"
         assert offer["service_tiers"]["flex"]["usd_per_million"]["input_tokens"] == "1.25"
+
+    async def test_an_offer_that_is_smaller_says_so(self, api: RestApi) -> None:
+        model = (await api("GET", "/v1/models/meta/llama-3.3-70b-instruct")).json
+        offers = {offer["provider"]: offer for offer in model["offers"]}
+        assert model["context_window"] == 131_072
+        assert (offers["cloudflare"]["context_window"], offers["bedrock"]["max_output_tokens"]) == (24_000, 4096)
+        assert "context_window" not in offers["groq"]
 
     async def test_llms_txt_tells_an_agent_how_to_call(self, api: RestApi) -> None:
         answer = await api("GET", "/llms.txt")

@@ -7,7 +7,14 @@ from dataclasses import replace
 import pytest
 
 from aig import attempts
-from aig.attempts import LEAST_ATTEMPT_S, MAX_ATTEMPTS, REASONING_FIRST_BYTE_S, attempt_each, record_success
+from aig.attempts import (
+    LEAST_ATTEMPT_S,
+    MAX_ATTEMPTS,
+    REASONING_FIRST_BYTE_S,
+    REASONING_IDLE_S,
+    attempt_each,
+    record_success,
+)
 from aig.breaker import EXTRA_FLOOR, EXTRA_SHARE
 from aig.call import ANSWER_S
 from aig.errors import (
@@ -374,6 +381,7 @@ class TestUpstream:
         await attempt_each(scene.call(candidate("a")), scene.start)
         reasoning, plain = scene.upstreams
         assert reasoning.timeouts.first_byte == REASONING_FIRST_BYTE_S > plain.timeouts.first_byte
+        assert reasoning.timeouts.idle == REASONING_IDLE_S > plain.timeouts.idle
 
 
 class TestUnasked:
