@@ -164,10 +164,8 @@ def _order_offers(model: Model, demand: Demand, situation: Situation) -> Sequenc
 
 
 def _is_large_enough(candidate: Candidate, demand: Demand) -> bool:
-    """As far as can be told: of files, nobody knows how long they are."""
+    """As far as can be told beforehand."""
     written = min(demand.output_tokens or 0, candidate.model.max_output)
-    if "files" in demand.capabilities:
-        return written <= candidate.max_output
     return written <= candidate.max_output and demand.usual_input + written <= candidate.context * demand.inputs
 
 

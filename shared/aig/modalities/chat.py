@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from pydantic_core import to_json
 
-from aig.modalities.demand import TEXT_IN, TEXT_OUT, Demand
+from aig.modalities.demand import TEXT_IN, TEXT_OUT, UNBOUNDED_TOKENS, Demand
 from aig.modalities.upstream import Upstream
 from aig.modalities.usage import INPUT_UNITS, OUTPUT_UNITS, Unit, Usage
 
@@ -19,7 +19,6 @@ PROMPT_OVERHEAD_TOKENS = 512  # what a provider may put in front: a default syst
 CLIP_TOKENS = 512  # for a clip, and these for every second: Gemini counts 32, others less
 CLIP_TOKENS_PER_S = 40
 SPOKEN_TOKENS = 16_384  # what a model said aloud in an earlier turn: as much as it may say in one
-UNBOUNDED_TOKENS = 10**9
 # The settings of sampling, and what they are where nobody sets them.
 SAMPLING: Mapping[str, float | None] = {"temperature": 1, "top_p": 1, "top_k": None}
 

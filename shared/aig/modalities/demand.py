@@ -11,6 +11,8 @@ TEXT_IN: frozenset[Unit] = frozenset({"input_tokens", "cached_input_tokens", "ca
 TEXT_OUT: frozenset[Unit] = frozenset({"output_tokens", "reasoning_tokens"})
 BYTES_PER_TOKEN = 4
 USUAL_IMAGE = 1_000  # tokens
+USUAL_FILE = 4_000
+UNBOUNDED_TOKENS = 10**9  # of an input that only the model's context bounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,4 +41,5 @@ class Demand:
     @property
     def usual_input(self) -> int:
         """What its input usually comes to, in tokens; its upper bound is a token a byte."""
-        return self.input_tokens // BYTES_PER_TOKEN + self.images * USUAL_IMAGE
+        read = USUAL_FILE if self.input_tokens >= UNBOUNDED_TOKENS else self.input_tokens // BYTES_PER_TOKEN
+        return read + self.images * USUAL_IMAGE

@@ -9,8 +9,7 @@ import pytest
 from aig.catalog.model import Catalog, Model, Offer, Provider, Quality
 from aig.catalog.routing import Candidate, Routing, Situation, Standing, candidates
 from aig.errors import Forbidden, InvalidRequest, ModelNotFound, ProviderUnavailable
-from aig.modalities.chat import UNBOUNDED_TOKENS
-from aig.modalities.demand import Demand
+from aig.modalities.demand import UNBOUNDED_TOKENS, Demand
 from aig.modalities.upstream import Timeouts
 from aig.money.pricing import Prices
 from aig.money.units import Pico
@@ -154,8 +153,9 @@ class TestOneModel:
         assert world.keys(replace(brief, input_tokens=6000)) == ["large/v/m"]
         assert world.keys(replace(brief, images=1)) == ["large/v/m"]
         assert world.keys(replace(brief, models=(), input_tokens=6000)) == ["large/v/m"]
-        files = replace(brief, capabilities=frozenset({"chat"}), input_tokens=UNBOUNDED_TOKENS)
-        assert world.keys(files) == ["small/v/m", "large/v/m"]  # too long for all: one of them will say so
+        assert world.keys(replace(brief, input_tokens=UNBOUNDED_TOKENS)) == ["large/v/m"]  # a file's usual length
+        endless = replace(brief, input_tokens=UNBOUNDED_TOKENS - 1)
+        assert world.keys(endless) == ["small/v/m", "large/v/m"]  # too long for all: one of them will say so
         assert world.keys(demand("v/small")) == ["small/v/small"]
 
     def test_pictures_are_part_of_the_price(self) -> None:

@@ -10,12 +10,12 @@ from aig.modalities import chat_body
 from aig.modalities.chat import (
     MESSAGE_OVERHEAD_TOKENS,
     PROMPT_OVERHEAD_TOKENS,
-    UNBOUNDED_TOKENS,
     ChatRequest,
     estimate,
     output_text,
     usage_json,
 )
+from aig.modalities.demand import UNBOUNDED_TOKENS
 from aig.modalities.usage import Usage
 from aig_providers.sandbox_echo import echo
 from tests.unit.modalities.strategies import bodies

@@ -10,8 +10,9 @@ from hypothesis import given
 
 from aig.errors import InvalidRequest
 from aig.modalities import chat_body
-from aig.modalities.chat import CLIP_TOKENS, CLIP_TOKENS_PER_S, SPOKEN_TOKENS, UNBOUNDED_TOKENS
+from aig.modalities.chat import CLIP_TOKENS, CLIP_TOKENS_PER_S, SPOKEN_TOKENS
 from aig.modalities.chat_body import parse
+from aig.modalities.demand import UNBOUNDED_TOKENS
 from tests.unit.modalities.strategies import PIXEL, bodies
 
 USER = {"role": "user", "content": "hi"}
