@@ -185,7 +185,7 @@ class StreamParser:
         return []
 
     def _start(self, message: Mapping[str, Any]) -> None:
-        """May come twice: counts are kept at their greatest."""
+        """May come twice: the later counts stand."""
         self._id = self._id or message.get("id")
         self._count(message.get("usage"))
 

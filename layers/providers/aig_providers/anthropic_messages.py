@@ -1,7 +1,6 @@
 """From OpenAI's chat body to the body of Anthropic's Messages API. Pure."""
 
 import base64
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -9,19 +8,18 @@ from aig.modalities.chat import ChatRequest
 from aig.modalities.upstream import Upstream
 from aig_providers.claude_thinking import FORMAT, thinking_switches
 from aig_providers.shapes import (
+    JSON_ONLY,
+    NOT_IN_BLOCKS,
     arguments_object,
     data_url,
     function_tools,
     own_details,
+    plain_id,
     refuse,
     sampling,
     text_of,
     unsupported,
 )
-
-_REFUSED = ("logprobs", "top_logprobs", "logit_bias", "audio", "prediction")
-_FOREIGN_ID = re.compile(r"[^a-zA-Z0-9_-]")
-_JSON_ONLY = "Answer with a single JSON object and nothing else."
 
 Block = dict[str, Any]
 
@@ -29,7 +27,7 @@ Block = dict[str, Any]
 def messages_body(upstream: Upstream, request: ChatRequest, max_output_tokens: int) -> dict[str, Any]:
     """Raises UpstreamError for what this API cannot do."""
     source = request.body
-    refuse(source, _REFUSED)
+    refuse(source, NOT_IN_BLOCKS)
     if (source.get("n") or 1) > 1:
         raise unsupported("n")
     system, messages = conversation(source["messages"])
@@ -74,7 +72,7 @@ def _output_config(source: Mapping[str, Any], system: list[Block]) -> dict[str, 
     if wanted.get("type") == "json_schema" and "schema" in wanted["json_schema"]:
         return {"format": {"type": "json_schema", "schema": _closed(wanted["json_schema"]["schema"])}}
     if wanted.get("type") in ("json_object", "json_schema"):
-        system.append({"type": "text", "text": _JSON_ONLY})
+        system.append({"type": "text", "text": JSON_ONLY})
     return {}
 
 
@@ -210,7 +208,7 @@ def _assistant(message: Mapping[str, Any], _: int) -> list[Block]:
     rest += [
         {
             "type": "tool_use",
-            "id": _native_id(call["id"]),
+            "id": plain_id(call["id"]),
             "name": call["function"]["name"],
             "input": arguments_object(call["function"]["arguments"]),
         }
@@ -233,7 +231,7 @@ def _thinking_block(detail: Mapping[str, Any]) -> Block:
 
 def _tool_result(message: Mapping[str, Any], at: int) -> list[Block]:
     content = message["content"]
-    result: Block = {"type": "tool_result", "tool_use_id": _native_id(message["tool_call_id"])}
+    result: Block = {"type": "tool_result", "tool_use_id": plain_id(message["tool_call_id"])}
     if message.get("is_error"):
         result["is_error"] = True
     if isinstance(content, str):
@@ -243,11 +241,6 @@ def _tool_result(message: Mapping[str, Any], at: int) -> list[Block]:
         parts = [_part(part, f"messages[{at}].content[{position}]") for position, part in enumerate(content)]
         result["content"] = [part for part in parts if part.get("text") != ""]
     return [result]
-
-
-def _native_id(call_id: str) -> str:
-    """Another provider's id of a call may have signs in it that are refused here."""
-    return _FOREIGN_ID.sub("_", call_id) or "_"
 
 
 _BLOCKS: Mapping[str, Callable[[Mapping[str, Any], int], list[Block]]] = {

@@ -11,17 +11,19 @@ from aig.modalities.chat import ChatRequest
 from aig.modalities.upstream import Upstream
 from aig_providers.claude_thinking import FORMAT, thinking_switches
 from aig_providers.shapes import (
+    JSON_ONLY,
+    NOT_IN_BLOCKS,
     arguments_object,
     data_url,
     function_tools,
     own_details,
+    plain_id,
     refuse,
     sampling,
     text_of,
     unsupported,
 )
 
-_REFUSED = ("logprobs", "top_logprobs", "logit_bias", "audio", "prediction")
 _IMAGES = {"image/png": "png", "image/jpeg": "jpeg", "image/gif": "gif", "image/webp": "webp"}
 _DOCUMENTS = {
     "application/pdf": "pdf",
@@ -34,8 +36,6 @@ _DOCUMENTS = {
     "application/vnd.ms-excel": "xls",
     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
 }
-_JSON_ONLY = "Answer with a single JSON object and nothing else."
-_FOREIGN_ID = re.compile(r"[^a-zA-Z0-9_-]")
 _FOREIGN_NAME = re.compile(r"[^a-zA-Z0-9 ()\[\]-]+")
 _SAMPLING = {"temperature": "temperature", "top_p": "topP"}
 
@@ -45,7 +45,7 @@ Block = dict[str, Any]
 def converse_arguments(upstream: Upstream, request: ChatRequest, max_output_tokens: int) -> dict[str, Any]:
     """Raises UpstreamError for what this API cannot do."""
     source = request.body
-    refuse(source, _REFUSED)
+    refuse(source, NOT_IN_BLOCKS)
     if (source.get("n") or 1) > 1:
         raise unsupported("n")
     system, messages = _conversation(source["messages"])
@@ -57,7 +57,7 @@ def converse_arguments(upstream: Upstream, request: ChatRequest, max_output_toke
         structure = {"type": "json_schema", "structure": {"jsonSchema": definition}}
         arguments["outputConfig"] = {"textFormat": structure}
     elif wanted.get("type") in ("json_object", "json_schema"):
-        system.append({"text": _JSON_ONLY})
+        system.append({"text": JSON_ONLY})
     if system:
         arguments["system"] = system
     inference: dict[str, Any] = {"maxTokens": max_output_tokens}
@@ -164,7 +164,7 @@ def _user(message: Mapping[str, Any], path: str) -> list[Block]:
         return blocks
     result = [block for block in blocks if "cachePoint" not in block] or [{"text": " "}]
     failed = {"status": "error"} if message.get("is_error") else {}
-    return [{"toolResult": {"toolUseId": native_id(message["tool_call_id"]), "content": result, **failed}}]
+    return [{"toolResult": {"toolUseId": plain_id(message["tool_call_id"]), "content": result, **failed}}]
 
 
 def _part(part: Mapping[str, Any], path: str) -> Block:
@@ -196,7 +196,7 @@ def _assistant(message: Mapping[str, Any]) -> list[Block]:
     for call in message.get("tool_calls") or ():
         if "function" in call:
             function = call["function"]
-            use = {"toolUseId": native_id(call["id"]), "name": function["name"]}
+            use = {"toolUseId": plain_id(call["id"]), "name": function["name"]}
             blocks.append({"toolUse": {**use, "input": arguments_object(function["arguments"])}})
     return blocks
 
@@ -208,8 +208,3 @@ def _reasoning(detail: Mapping[str, Any]) -> Block:
     if detail.get("signature"):
         text["signature"] = detail["signature"]
     return {"reasoningContent": {"reasoningText": text}}
-
-
-def native_id(call_id: str) -> str:
-    """Another provider's id of a call may have signs in it, or a length, that are refused here."""
-    return _FOREIGN_ID.sub("_", call_id)[-64:] or "_"

@@ -5,8 +5,6 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any
 
-from pydantic_core import to_json
-
 from aig.errors import UpstreamError
 from aig.modalities.chat import ChatChunk, ChatRequest, ChatResult
 from aig.modalities.embed import EmbedRequest, EmbedResult, InputType, Text, encoded
@@ -25,7 +23,7 @@ from aig_providers.shapes import (
     tool_pictures_apart,
     unsupported,
 )
-from aig_providers.wire import Detail, HttpRequest, Post, count, parse_object
+from aig_providers.wire import Detail, HttpRequest, Post, count, parse_object, post_json
 
 _REFUSED = ("logprobs", "logit_bias", "top_logprobs", "audio", "prediction")
 _FINISH: Mapping[str, str] = {
@@ -50,13 +48,6 @@ _INPUT_TYPES: Mapping[InputType, str] = {
     "classification": "classification",
     "clustering": "clustering",
 }
-
-
-def _post_json(upstream: Upstream, path: str, body: Mapping[str, Any]) -> HttpRequest:
-    headers = {"Content-Type": "application/json"}
-    if upstream.api_key:
-        headers["Authorization"] = f"Bearer {upstream.api_key}"
-    return HttpRequest(f"{upstream.base_url.rstrip('/')}/v2/{path}", headers, to_json(body))
 
 
 def read_detail(body: Any) -> Detail:
@@ -96,7 +87,7 @@ def build_request(upstream: Upstream, request: ChatRequest, max_output_tokens: i
         body["thinking"] = thinking
     if request.stream:
         body["stream"] = True
-    return _post_json(upstream, "chat", body)
+    return post_json(upstream, "v2/chat", body)
 
 
 def _function(function: Mapping[str, Any]) -> dict[str, Any]:
@@ -324,7 +315,7 @@ class CohereEmbed:
 
     async def embed(self, upstream: Upstream, request: EmbedRequest) -> EmbedResult:
         async def send(batch: tuple[Text, ...]) -> EmbedResult:
-            http = _post_json(upstream, "embed", embed_body(upstream, request, batch))
+            http = post_json(upstream, "v2/embed", embed_body(upstream, request, batch))
             body = parse_object(await wire.exchange(self._post, http, upstream, read_detail))
             return parse_embeddings(body, request)
 

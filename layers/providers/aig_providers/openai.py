@@ -8,10 +8,10 @@ from aig.errors import UpstreamError
 from aig.modalities.chat import ChatChunk, ChatRequest, ChatResult
 from aig.modalities.upstream import Upstream
 from aig_providers import wire
-from aig_providers.openai_compatible import OpenAICompatibleChat, OpenAICompatibleEmbed, post_json
+from aig_providers.openai_compatible import OpenAICompatibleChat, OpenAICompatibleEmbed
 from aig_providers.responses_input import is_chat_only, responses_body
 from aig_providers.responses_output import StreamParser, parse_response
-from aig_providers.wire import HttpRequest, Post
+from aig_providers.wire import HttpRequest, Post, post_json
 
 
 def build_request(upstream: Upstream, request: ChatRequest, max_output_tokens: int) -> HttpRequest:

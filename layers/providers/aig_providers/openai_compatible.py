@@ -5,8 +5,6 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-from pydantic_core import to_json
-
 from aig.errors import UpstreamError
 from aig.modalities.chat import ChatChunk, ChatRequest, ChatResult
 from aig.modalities.embed import EmbedRequest, EmbedResult, Text
@@ -16,7 +14,7 @@ from aig_providers import wire
 from aig_providers.batches import embed_in_batches
 from aig_providers.compatible_body import compatible_body
 from aig_providers.shapes import arguments_json, parse_embeddings, text_of
-from aig_providers.wire import HttpRequest, Post, count, parse_object, told_error
+from aig_providers.wire import HttpRequest, Post, count, parse_object, post_json, told_error
 
 _TIERS_WITH_PRICES = frozenset({"flex", "priority"})
 _FINISH = {"model_length": "length", "end_turn": "stop", "max_tokens": "length"}
@@ -25,13 +23,6 @@ _FINISH = {"model_length": "length", "end_turn": "stop", "max_tokens": "length"}
 def build_request(upstream: Upstream, request: ChatRequest, max_output_tokens: int) -> HttpRequest:
     """Raises UpstreamError of kind rejected for what the vendor cannot do."""
     return post_json(upstream, "chat/completions", compatible_body(upstream, request, max_output_tokens))
-
-
-def post_json(upstream: Upstream, path: str, body: Mapping[str, Any]) -> HttpRequest:
-    headers = {"Content-Type": "application/json"}
-    if upstream.api_key:
-        headers["Authorization"] = f"Bearer {upstream.api_key}"
-    return HttpRequest(f"{upstream.base_url.rstrip('/')}/{path}", headers, to_json(body))
 
 
 def _cached(raw: Mapping[str, Any], details: Any) -> int:

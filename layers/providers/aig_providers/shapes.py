@@ -12,6 +12,7 @@ from aig.modalities.embed import EmbedResult, Encoding, encoded
 from aig.modalities.usage import Usage
 from aig_providers.wire import count, parse_object
 
+_FOREIGN_ID = re.compile(r"[^a-zA-Z0-9_-]")
 _DATA_URL = re.compile(r"data:([a-z0-9.+-]+/[a-z0-9.+-]+)(?:;[^,;]+)*;base64,", re.IGNORECASE)
 
 
@@ -31,6 +32,16 @@ def sampling(body: Mapping[str, Any], *, usual: bool) -> dict[str, Any]:
     """Temperature and its like. Not `usual`: without those set to what they are anyway, which some models refuse."""
     ignored = {} if usual else SAMPLING
     return {name: body[name] for name in SAMPLING if body.get(name) not in (None, ignored.get(name))}
+
+
+# What neither of the wires of blocks can do.
+NOT_IN_BLOCKS = ("logprobs", "top_logprobs", "logit_bias", "audio", "prediction")
+JSON_ONLY = "Answer with a single JSON object and nothing else."  # where there is no switch for it
+
+
+def plain_id(call_id: str) -> str:
+    """Another provider's id of a call may have signs in it, or a length, that are refused by some."""
+    return _FOREIGN_ID.sub("_", call_id)[-64:] or "_"
 
 
 def data_url(url: str) -> tuple[str, str] | None:

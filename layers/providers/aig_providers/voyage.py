@@ -2,14 +2,12 @@
 
 from typing import Any
 
-from pydantic_core import to_json
-
 from aig.modalities.embed import EmbedRequest, EmbedResult, Text
 from aig.modalities.upstream import Upstream
 from aig_providers import wire
 from aig_providers.batches import embed_in_batches
 from aig_providers.shapes import parse_embeddings, unsupported
-from aig_providers.wire import Detail, HttpRequest, Post
+from aig_providers.wire import Detail, HttpRequest, Post, post_json
 
 # It knows these two; for other purposes none is the right one.
 _INPUT_TYPES = {"query": "query", "document": "document"}
@@ -31,10 +29,7 @@ def build_request(upstream: Upstream, request: EmbedRequest, batch: tuple[Text, 
         body["output_dimension"] = request.dimensions
     if request.input_type in _INPUT_TYPES:
         body["input_type"] = _INPUT_TYPES[request.input_type]
-    headers = {"Content-Type": "application/json"}
-    if upstream.api_key:
-        headers["Authorization"] = f"Bearer {upstream.api_key}"
-    return HttpRequest(f"{upstream.base_url.rstrip('/')}/embeddings", headers, to_json(body))
+    return post_json(upstream, "embeddings", body)
 
 
 class VoyageEmbed:

@@ -35,6 +35,14 @@ class HttpRequest:
     body: bytes
 
 
+def post_json(upstream: Upstream, path: str, body: Mapping[str, Any]) -> HttpRequest:
+    """With the key as a bearer's, as most have it."""
+    headers = {"Content-Type": "application/json"}
+    if upstream.api_key:
+        headers["Authorization"] = f"Bearer {upstream.api_key}"
+    return HttpRequest(f"{upstream.base_url.rstrip('/')}/{path}", headers, to_json(body))
+
+
 class Reply(Protocol):
     """An answer whose head is there. `read_some` gives the next bytes, none at the end."""
 

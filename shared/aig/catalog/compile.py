@@ -14,7 +14,7 @@ _SLUG = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}/[a-z0-9][a-z0-9._-]{0,95}")
 _WIRE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 CAPABILITIES = frozenset(
-    {"chat", "stream", "tools", "json_schema", "vision", "audio", "files", "reasoning", "logprobs"}
+    {"chat", "stream", "tools", "json_schema", "vision", "audio", "files", "reasoning"}
     | {"embed", "token_ids", "dimensions", "input_type"}
 )
 MODALITIES = frozenset(
