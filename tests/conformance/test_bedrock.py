@@ -4,7 +4,7 @@ import asyncio
 import binascii
 import json
 import struct
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -17,7 +17,7 @@ from aig.modalities.upstream import Timeouts, Upstream
 from aig_providers import bedrock
 from aig_providers.bedrock_messages import converse_arguments
 from tests.conformance import natives
-from tests.conformance.loopback import Answer, Loopback, loopback
+from tests.conformance.loopback import Answer, Loopback
 from tests.conformance.natives import assembled, of_message
 from tests.conformance.recordings import ABSENT, FOLDER, Exchange, load, matching
 
@@ -59,12 +59,6 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     bedrock._client.cache_clear()
     yield
     bedrock._client.cache_clear()
-
-
-@pytest.fixture
-async def provider() -> AsyncIterator[Loopback]:
-    async with loopback() as server:
-        yield server
 
 
 def upstream(provider: Loopback, **fields: Any) -> Upstream:

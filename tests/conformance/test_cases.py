@@ -28,12 +28,6 @@ CALLS = [
 
 
 @pytest.fixture
-async def provider() -> AsyncIterator[Loopback]:
-    async with loopback() as made:
-        yield made
-
-
-@pytest.fixture
 def clock() -> FixedClock:
     return FixedClock(1_795_305_600.0)
 

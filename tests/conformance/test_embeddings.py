@@ -3,13 +3,12 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
-from aig.clock import SystemClock
 from aig.errors import UpstreamError
 from aig.modalities.embed import EmbedAdapter, EmbedRequest, EmbedResult, from_base64
 from aig.modalities.upstream import Timeouts, Upstream
@@ -17,7 +16,7 @@ from aig.modalities.usage import INPUT_UNITS, Usage
 from aig_providers import batches, bedrock, cohere, google, openai_compatible, voyage
 from aig_providers.batches import AT_ONCE, embed_in_batches
 from aig_providers.wire import Client, Post
-from tests.conformance.loopback import Answer, Loopback, loopback
+from tests.conformance.loopback import Answer, Loopback
 from tests.conformance.recordings import ABSENT, FOLDER, Exchange, load, matching
 
 Vectors = Callable[[Any], list[list[float]]]
@@ -101,19 +100,6 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     bedrock._client.cache_clear()
     yield
     bedrock._client.cache_clear()
-
-
-@pytest.fixture
-async def provider() -> AsyncIterator[Loopback]:
-    async with loopback() as server:
-        yield server
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[Client]:
-    made = Client(SystemClock())
-    yield made
-    await made.close()
 
 
 def upstream(provider: Loopback, **fields: Any) -> Upstream:

@@ -6,7 +6,7 @@ prices as text, and nothing of our classes; `genai-prices`, where it knows the m
 
 import json
 import tomllib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
@@ -24,7 +24,7 @@ from aig.money.pricing import charge
 from aig_providers import anthropic, cohere, google, openai, openai_compatible
 from aig_providers.wire import Client
 from local.template import ROOT
-from tests.conformance.loopback import Answer, Loopback, loopback
+from tests.conformance.loopback import Answer, Loopback
 
 K = 1000
 
@@ -255,12 +255,6 @@ def expected_nano(slug: str, call: Call, share: Decimal) -> Decimal:
         + call.spoken * price("output_audio_tokens", written)
     )
     return (millionths * 1000 * Decimal("1.05") * share).to_integral_value(ROUND_CEILING)
-
-
-@pytest.fixture
-async def provider() -> AsyncIterator[Loopback]:
-    async with loopback() as server:
-        yield server
 
 
 async def usage_of(slug: str, call: Call, provider: Loopback, *, streamed: bool) -> Usage:

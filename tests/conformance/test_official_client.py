@@ -17,7 +17,7 @@ from aig_providers.wire import CLIENT
 from local.template import Stack
 from tests import apps
 from tests.builders import an_account
-from tests.conformance.loopback import Answer, Loopback, loopback
+from tests.conformance.loopback import Answer, Loopback
 from tests.conformance.natives import Said
 from tests.conformance.recordings import ABSENT, FOLDER, Exchange
 from tests.conformance.test_wires import STREAMS, WHOLE, WIRES
@@ -46,12 +46,6 @@ def _choose(exchanges: list[tuple[str, Exchange]], most: int) -> list[tuple[str,
 
 def recorded(exchanges: list[tuple[str, Exchange]]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("name", "exchange"), exchanges, ids=[exchange.name for _, exchange in exchanges])
-
-
-@pytest.fixture
-async def provider() -> AsyncIterator[Loopback]:
-    async with loopback() as server:
-        yield server
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from aig.modalities.usage import Usage
 from aig_providers.openai_compatible import OpenAICompatibleChat
 from aig_providers.wire import Client
 from tests.conformance import test_bedrock, test_embeddings, test_wires
-from tests.conformance.loopback import Answer, Loopback, loopback
+from tests.conformance.loopback import Answer, Loopback
 from tests.conformance.recordings import ABSENT, FOLDER, Exchange, all_files, load, matching
 
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason=ABSENT)
@@ -88,12 +88,6 @@ REQUEST = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 
 def recorded(exchanges: Iterable[Exchange]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("exchange", exchanges, ids=lambda exchange: exchange.name)
-
-
-@pytest.fixture
-async def provider() -> AsyncIterator[Loopback]:
-    async with loopback() as made:
-        yield made
 
 
 @pytest.fixture

@@ -2,13 +2,12 @@
 
 import json
 import random
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pytest
 
-from aig.clock import SystemClock
 from aig.errors import UpstreamError
 from aig.modalities import chat_body
 from aig.modalities.chat import ChatAdapter
@@ -17,7 +16,7 @@ from aig.modalities.usage import Usage
 from aig_providers import anthropic, cohere, google, openai, openai_compatible
 from aig_providers.wire import Client, Post
 from tests.conformance import turns
-from tests.conformance.loopback import Answer, Loopback, loopback
+from tests.conformance.loopback import Answer, Loopback
 from tests.conformance.test_golden_costs import Call
 from tests.conformance.turns import Turn
 
@@ -119,19 +118,6 @@ WIRES = {
 }  # fmt: skip
 Mode = Literal["whole", "stream"]
 MODES: tuple[Mode, ...] = ("whole", "stream")
-
-
-@pytest.fixture
-async def provider() -> AsyncIterator[Loopback]:
-    async with loopback() as server:
-        yield server
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[Client]:
-    made = Client(SystemClock())
-    yield made
-    await made.close()
 
 
 class Caller:

@@ -2,13 +2,12 @@
 
 import json
 import random
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from aig.clock import SystemClock
 from aig.errors import UpstreamError
 from aig.modalities import chat_body
 from aig.modalities.chat import ChatAdapter, ChatChunk, ChatRequest
@@ -17,7 +16,7 @@ from aig_providers import anthropic, cohere, google, openai
 from aig_providers.anthropic_messages import conversation
 from aig_providers.wire import Client, Post
 from tests.conformance import natives
-from tests.conformance.loopback import Answer, Loopback, loopback
+from tests.conformance.loopback import Answer, Loopback
 from tests.conformance.natives import Said, Streamed, Whole, assembled, of_message
 from tests.conformance.recordings import ABSENT, FOLDER, Exchange, load, matching
 
@@ -116,19 +115,6 @@ ERRORS = [(name, exchange) for name, exchange in ALL if exchange.status != 200]
 
 def recorded(exchanges: list[tuple[str, Exchange]]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("name", "exchange"), exchanges, ids=[exchange.name for _, exchange in exchanges])
-
-
-@pytest.fixture
-async def provider() -> AsyncIterator[Loopback]:
-    async with loopback() as server:
-        yield server
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[Client]:
-    made = Client(SystemClock())
-    yield made
-    await made.close()
 
 
 def upstream(provider: Loopback, name: str) -> Upstream:
