@@ -167,7 +167,7 @@ def _upstream(call: OpenCall, candidate: Candidate) -> Upstream:
 def _book_loss(call: OpenCall, candidate: Candidate, error: UpstreamError) -> None:
     """What an attempt that came to nothing costs us all the same: what it tells, or what it must have read."""
     usage = error.usage
-    if usage is None and error.kind in ("timeout", "malformed"):
+    if usage is None and error.kind in ("timeout", "malformed") and not candidate.model.sandbox:
         usage = Usage({"input_tokens": min(call.demand.usual_input, candidate.context)}, estimated=True)
     if usage is not None:
         cost = upstream_cost(usage, call.hold.prices[candidate.key])

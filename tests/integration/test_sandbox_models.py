@@ -73,8 +73,8 @@ async def test_a_failure_is_ours_to_tell_and_costs_nothing(
     assert response.headers.get("retry-after") == ("1" if model == "sandbox/fail-429" else None)
     assert await untouched(container, account)
     assert await losses_of(container, account) == []
-    assert bool(logged.lines("ProviderKeyRefused")) == (model == "sandbox/fail-401")
-    assert ("ProviderKeyRefused" in logged.metrics()) == (model == "sandbox/fail-401")
+    assert logged.lines("ProviderKeyRefused") == []  # a tenant's test wakes nobody
+    assert "ProviderKeyRefused" not in logged.metrics()
 
 
 @STREAMED
