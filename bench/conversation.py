@@ -70,6 +70,24 @@ def anthropic_events() -> list[bytes]:
     return [b"event: %b\ndata: %b\n\n" % (str(body["type"]).encode(), _json(body)) for body in bodies]
 
 
+def responses_events() -> list[bytes]:
+    """The same stream on the wire of OpenAI's Responses, which tells all of it once more at its end."""
+    text = "".join(_WORDS)
+    item = {"type": "message", "id": "msg_1", "role": "assistant", "content": [{"type": "output_text", "text": text}]}
+    usage = {"input_tokens": _USAGE["prompt_tokens"], "output_tokens": _USAGE["completion_tokens"]}
+    whole = {"id": "resp_1", "status": "completed", "output": [item], "usage": usage}
+    place = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+    bodies: list[dict[str, Any]] = [
+        {"type": "response.created", "response": {"id": "resp_1", "status": "in_progress"}},
+        {"type": "response.output_item.added", "item": {**item, "content": []}, "output_index": 0},
+        *({"type": "response.output_text.delta", "delta": word, "logprobs": [], **place} for word in _WORDS),
+        {"type": "response.output_text.done", "text": text, **place},
+        {"type": "response.output_item.done", "item": item, "output_index": 0},
+        {"type": "response.completed", "response": whole},
+    ]
+    return [b"event: %b\ndata: %b\n\n" % (str(body["type"]).encode(), _json(body)) for body in bodies]
+
+
 def google_events() -> list[bytes]:
     """The same stream on Gemini's wire, which counts in every event and has no last one."""
     counts = {"promptTokenCount": _USAGE["prompt_tokens"], "candidatesTokenCount": _USAGE["completion_tokens"]}

@@ -23,6 +23,7 @@ CHUNKS: Final = 20
 FLOOR: Final = "parse and write"
 _BODIES: Final = {
     "openai_compatible": [*conversation.events(), conversation.DONE],
+    "openai": conversation.responses_events(),
     "anthropic": conversation.anthropic_events(),
     "google": conversation.google_events(),
 }
@@ -49,7 +50,7 @@ async def _translate(wire: str, streams: int) -> int:
         yield _Pieces(_BODIES[wire])
 
     request = chat_body.parse(from_json(conversation.request_body(stream=True)))
-    upstream = Upstream("bench", "model", "http://127.0.0.1", "key")
+    upstream = Upstream("bench", "model", "http://127.0.0.1", "key", quirks=frozenset({"responses"}))
     chat = type(import_module(f"aig_providers.{wire}").ADAPTER.chat)(post)
     chunks = 0
     for _ in range(streams):
