@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 from aig import health, pipeline, wiring
 from aig.breaker import Opening
 from aig.catalog.model import Catalog, Model, Provider
+from aig.errors import InvalidRequest
 from aig.http.app import create_app
 from aig.http.json_answer import JsonAnswer
 from aig.http.reference import operation, query
@@ -31,6 +32,12 @@ def _list(data: Sequence[dict[str, Any]], name: str) -> Response:
     """A whole list; `name` is the field that identifies an entry."""
     first, last = (data[0][name], data[-1][name]) if data else (None, None)
     return JsonAnswer({"object": "list", "data": data, "has_more": False, "first_id": first, "last_id": last})
+
+
+def _check_filter(name: str, values: Iterable[str], known: Collection[str]) -> None:
+    for value in values:
+        if value not in known:
+            raise InvalidRequest(f"{name} is one of {', '.join(sorted(known))}; not {value[:100]!r}.", param=name)
 
 
 async def _available(catalog: Catalog) -> frozenset[str]:
@@ -64,20 +71,25 @@ async def _available(catalog: Catalog) -> frozenset[str]:
 )
 async def list_models(request: Request) -> Response:
     wanted = request.query_params
-    available = await _available(gateway.catalog)
-
+    models = gateway.catalog.models.values()
     capabilities = {name for value in wanted.getlist("capability") for name in value.split(",")}
+    _check_filter("modality", wanted.getlist("modality"), {model.modality for model in models})
+    _check_filter("provider", wanted.getlist("provider"), {*gateway.catalog.providers, *(m.vendor for m in models)})
+    _check_filter("capability", capabilities, {name for model in models for name in model.capabilities})
+    _check_filter("available", wanted.getlist("available"), ("true", "false"))
+    available = await _available(gateway.catalog)
 
     def matches(model: Model) -> bool:
         names = {model.vendor, *(offer.provider.name for offer in model.offers)}
+        shown = str(listing.is_available(model, available)).lower()
         return (
             wanted.get("modality", model.modality) == model.modality
             and ("provider" not in wanted or wanted["provider"] in names)
             and capabilities <= model.capabilities
-            and wanted.get("available", "") in ("", str(listing.is_available(model, available)).lower())
+            and wanted.get("available", shown) == shown
         )
 
-    data = [listing.describe(model, available) for model in gateway.catalog.models.values() if matches(model)]
+    data = [listing.describe(model, available) for model in models if matches(model)]
     return _list(data, "id")
 
 

@@ -81,15 +81,15 @@ def describe(model: Model, providers: Collection[str]) -> dict[str, Any]:
         "sandbox": model.sandbox,
         "available": is_available(model, providers),
         "unavailable_reason": _reason(model, providers),
-        "offers": [_offer(offer, providers) for offer in model.offers],
+        "offers": [_offer(model, offer, providers) for offer in model.offers],
     }
 
 
-def _offer(offer: Offer, providers: Collection[str]) -> dict[str, Any]:
+def _offer(model: Model, offer: Offer, providers: Collection[str]) -> dict[str, Any]:
     provider, there = offer.provider, offer.provider.name in providers
     return {
         "provider": provider.name,
-        "available": there,
+        "available": there and model.served,
         "missing": None if there else provider.key_name or provider.base_url_variable,
         **({"context_window": offer.context} if offer.context else {}),  # where it is less than the model's
         **({"max_output_tokens": offer.max_output} if offer.max_output else {}),

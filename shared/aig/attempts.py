@@ -68,9 +68,12 @@ async def attempt_each(call: OpenCall, start: Start[T]) -> Attempted[T]:
         else:
             latency_ms = (gateway.clock.monotonic() - started) * 1000
             return Attempted(candidate, len(failures) + 1, answer, latency_ms)
+    attempts = len(failures)
     if call.left(ANSWER_S) < LEAST_ATTEMPT_S:
         failures.append(UpstreamError("timeout"))
-    raise _client_error(failures)
+    told = _client_error(failures)
+    told.attempts = attempts
+    raise told
 
 
 class _Plan:
@@ -224,6 +227,11 @@ def _client_error(failures: Sequence[UpstreamError]) -> AIGError:
         )
     if last.kind == "timeout":
         return UpstreamTimeout("The provider did not answer in time. Send the request again with a smaller max_tokens.")
+    if all(failure.kind == "auth" for failure in failures):
+        return ProviderUnavailable(
+            "Every provider of this model refuses the gateway's key or its account. Use another model until the "
+            "operator has put that right."
+        )
     return ProviderUnavailable(
         "No provider of this model could answer. Send the request again; GET /v1/health/providers says how they are."
     )

@@ -36,6 +36,7 @@ class AIGError(Exception):
         self.code = code or self.default_code
         self.param = param
         self.retry_after = retry_after
+        self.attempts: int | None = None  # how often providers were asked before it came to this
 
 
 class InvalidRequest(AIGError):

@@ -188,14 +188,30 @@ class TestModels:
             ("provider=local", {"local/smollm2-135m-instruct"}),
             ("provider=sandbox&capability=embed", {"sandbox/embed"}),
             ("provider=sandbox&modality=embedding", {"sandbox/embed"}),
-            ("modality=smell", set()),
-            ("provider=nobody", set()),
-            ("capability=flight", set()),
+            ("provider=sandbox&available=false", set()),
         ],
     )
     async def test_filters(self, api: RestApi, query: str, expected: set[str]) -> None:
         listed = (await api("GET", "/v1/models", query)).json
         assert {model["id"] for model in listed["data"]} == expected
+
+    @pytest.mark.parametrize(
+        ("query", "param", "known"),
+        [
+            ("modality=smell", "modality", "text"),
+            ("provider=nobody", "provider", "openai"),
+            ("provider=openai&provider=nobody", "provider", "openai"),
+            ("capability=tools,flight", "capability", "vision"),
+            ("available=yes", "available", "true"),
+        ],
+    )
+    async def test_a_filter_that_nothing_can_pass_names_what_there_is(
+        self, api: RestApi, query: str, param: str, known: str
+    ) -> None:
+        answer = await api("GET", "/v1/models", query)
+        assert answer.refusal == (400, "invalid_request_error", "invalid_value")
+        assert answer.json["error"]["param"] == param
+        assert known in answer.json["error"]["message"]
 
     async def test_several_capabilities_are_all_wanted(self, api: RestApi) -> None:
         for query in ("capability=tools,vision&provider=openai", "capability=tools&capability=vision&provider=openai"):
@@ -215,6 +231,13 @@ class TestModels:
             "not_served_yet",
             {"seconds": "0.12"},
         )
+
+    async def test_an_offer_of_a_model_that_is_not_served_is_not_available(self, deployed: Stack, logged: Log) -> None:
+        api = RestApi(deployed, OPENAI_API_KEY=PROVIDER_KEY)
+        image = (await api("GET", "/v1/models/openai/gpt-image-2")).json
+        assert (image["available"], image["unavailable_reason"]) == (False, "not_served_yet")
+        assert {offer["available"] for offer in image["offers"] if offer["provider"] == "openai"} == {False}
+        await api.close()
 
     async def test_prices_by_length_and_by_tier(self, api: RestApi) -> None:
         offer, *_ = (await api("GET", "/v1/models/openai/gpt-5.4")).json["offers"]

@@ -71,6 +71,7 @@ async def test_a_failure_is_ours_to_tell_and_costs_nothing(
     response = await impatient.ask(account, model=model, stream=stream)
     assert refusal(response) == FAILURES[model]
     assert response.headers.get("retry-after") == ("1" if model == "sandbox/fail-429" else None)
+    assert response.headers["x-aig-attempts"] in ("1", "3")  # as often as another attempt may help
     assert await untouched(container, account)
     assert await losses_of(container, account) == []
     assert logged.lines("ProviderKeyRefused") == []  # a tenant's test wakes nobody

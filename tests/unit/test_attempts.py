@@ -80,8 +80,8 @@ class TestOrder:
 
     async def test_three_attempts_and_no_more(self) -> None:
         alone, three = Scene(a=[DOWN]), Scene(a=[DOWN], b=[DOWN], c=[DOWN])
-        await failure(alone)
-        await failure(three)
+        assert (await failure(alone)).attempts == MAX_ATTEMPTS
+        assert (await failure(three)).attempts == MAX_ATTEMPTS
         assert alone.asked == ["a"] * MAX_ATTEMPTS
         assert three.asked == ["a", "b", "c"]
 
@@ -98,8 +98,11 @@ class TestOrder:
         assert scene.asked == ["a", "b", "b"]
         assert scene.telemetry.alarms == ["ProviderKeyRefused"]
         alone = Scene(a=[KEY])
-        assert isinstance(await failure(alone), ProviderUnavailable)
-        assert alone.asked == ["a"]
+        error = await failure(alone)
+        assert isinstance(error, ProviderUnavailable)
+        assert "refuses the gateway's key" in error.message
+        assert (error.attempts, alone.asked) == (1, ["a"])
+        assert "refuses the gateway's key" not in (await failure(Scene(a=[KEY], b=[DOWN]))).message
 
     async def test_who_was_silent_is_not_asked_again(self) -> None:
         scene = Scene(a=[UpstreamError("timeout")])

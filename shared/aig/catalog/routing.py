@@ -129,27 +129,29 @@ def _expected_cost(offer: Offer, demand: Demand) -> int:
 def _order_offers(model: Model, demand: Demand, situation: Situation) -> Sequence[Candidate]:
     """A model's offers within the request's `provider: {order, only, ignore}`, the healthy first, then the cheap.
 
-    Raises InvalidRequest if those leave none, ProviderUnavailable if no provider of the model is set up.
+    Raises InvalidRequest if those leave none, ProviderUnavailable if none of those that are left is set up.
     """
     wanted: Mapping[str, Any] = demand.preferences
     only, ignore, order = wanted.get("only"), wanted.get("ignore", ()), list(wanted.get("order", ()))
-    there = [offer for offer in model.offers if offer.provider.name in situation.available]
-    if not there:
-        needs = sorted({offer.provider.key_name or offer.provider.base_url_variable for offer in model.offers})
-        raise ProviderUnavailable(
-            f"No provider of {model.slug} is set up here. Choose another model; "
-            f"the operator sets {' or '.join(needs)}.",
-            code="provider_not_configured",
-        )
     allowed = [
-        offer for offer in there if offer.provider.name not in ignore and (only is None or offer.provider.name in only)
+        offer
+        for offer in model.offers
+        if offer.provider.name not in ignore and (only is None or offer.provider.name in only)
     ]
     if not allowed:
-        names = ", ".join(offer.provider.name for offer in there)
+        names = ", ".join(offer.provider.name for offer in model.offers)
         raise InvalidRequest(
             f"provider leaves nobody to serve {model.slug}: it is served by {names}.", param="provider"
         )
-    offered = [Candidate(model, offer) for offer in _able(model, allowed, demand)]
+    there = [offer for offer in allowed if offer.provider.name in situation.available]
+    if not there:
+        needs = dict.fromkeys(offer.provider.key_name or offer.provider.base_url_variable for offer in allowed)
+        raise ProviderUnavailable(
+            f"No provider of {model.slug} that may serve this request is set up here. Choose another model; "
+            f"the operator sets {' or '.join(needs)}.",
+            code="provider_not_configured",
+        )
+    offered = [Candidate(model, offer) for offer in _able(model, there, demand)]
 
     def rank(candidate: Candidate) -> tuple[int, int, int]:
         name = candidate.offer.provider.name

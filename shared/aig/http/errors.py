@@ -23,6 +23,8 @@ def error_body(error: AIGError, trace_id: str) -> dict[str, Any]:
 
 def error_response(error: AIGError, trace_id: str) -> Response:
     headers = {} if error.retry_after is None else {"retry-after": str(error.retry_after)}
+    if error.attempts is not None:
+        headers["x-aig-attempts"] = str(error.attempts)
     if error.status == 401:
         headers["www-authenticate"] = "Bearer"
     body = json.dumps(error_body(error, trace_id)).encode()

@@ -115,9 +115,16 @@ class TestOneModel:
     def test_nobody_is_set_up(self) -> None:
         world = World(model("v/m", offer("a", 1, 1, key="A_API_KEY"), offer("b-c", 1, 1)))
         world.available = {"another"}
-        with pytest.raises(ProviderUnavailable, match=r"v/m .*AIG_B_C_BASE_URL or A_API_KEY") as raised:
-            world.keys(demand("v/m", only=["a"]))
+        with pytest.raises(ProviderUnavailable, match=r"v/m .*A_API_KEY or AIG_B_C_BASE_URL") as raised:
+            world.keys(demand("v/m"))
         assert raised.value.code == "provider_not_configured"
+
+    @pytest.mark.parametrize("preferences", [{"only": ["a"]}, {"ignore": ["b"]}])
+    def test_of_those_that_the_client_lets_serve_nobody_is_set_up(self, preferences: Mapping[str, Any]) -> None:
+        world = World(model("v/m", offer("a", 1, 1, key="A_API_KEY"), offer("b", 1, 1, key="B_API_KEY")))
+        world.available = {"b"}
+        with pytest.raises(ProviderUnavailable, match=r"the operator sets A_API_KEY\.$"):
+            world.keys(demand("v/m", **preferences))
 
     @pytest.mark.parametrize("preferences", [{"only": []}, {"only": ["unknown"]}, {"ignore": [*ALL]}])
     def test_the_client_left_nobody(self, three: World, preferences: Mapping[str, Any]) -> None:
