@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from aig.catalog.model import Catalog, Model, Provider
 from aig.errors import InvalidRequest
 from aig.http.app import create_app
 from aig.http.json_answer import JsonAnswer
+from aig.http.pages import list_answer
 from aig.http.reference import operation, query
 from aig_providers.registry import Registry
 from functions.models import listing
@@ -26,12 +27,6 @@ container = wiring.container()
 gateway = container.gateway(Registry())
 app = create_app("AIgateway models", container.ids, container.telemetry, container.close)
 handler = Mangum(app, lifespan="off")
-
-
-def _list(data: Sequence[dict[str, Any]], name: str) -> Response:
-    """A whole list; `name` is the field that identifies an entry."""
-    first, last = (data[0][name], data[-1][name]) if data else (None, None)
-    return JsonAnswer({"object": "list", "data": data, "has_more": False, "first_id": first, "last_id": last})
 
 
 def _check_filter(name: str, values: Iterable[str], known: Collection[str]) -> None:
@@ -90,7 +85,7 @@ async def list_models(request: Request) -> Response:
         )
 
     data = [listing.describe(model, available) for model in models if matches(model)]
-    return _list(data, "id")
+    return list_answer(data)
 
 
 @app.get(
@@ -191,7 +186,7 @@ async def list_provider_health() -> Response:
     providers = gateway.catalog.providers.values()
     openings = await container.health.breakers()
     data = await asyncio.gather(*(_provider_health(p, p.name in available, now, openings) for p in providers))
-    return _list(data, "provider")
+    return list_answer(data, name="provider")
 
 
 def _base_url(request: Request) -> str:

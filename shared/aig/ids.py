@@ -5,7 +5,7 @@ from typing import Literal
 
 from aig.clock import Clock
 
-Prefix = Literal["acct", "key", "req", "topup", "txn"]
+Prefix = Literal["acct", "evt", "key", "req", "sub", "topup", "txn"]
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base32
 

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from aig.aws.events import DynamoEvents
 from aig.aws.health import DynamoHealth
 from aig.aws.json_api import JsonApi
 from aig.aws.keys import DynamoKeys
@@ -36,6 +37,7 @@ class Container:
     table: Table
     keys: DynamoKeys
     wallets: DynamoWallets
+    events: DynamoEvents
     health: DynamoHealth
     once: DynamoOnce
     secrets: Secrets
@@ -102,6 +104,7 @@ def container(
         table=table,
         keys=DynamoKeys(table),
         wallets=DynamoWallets(table),
+        events=DynamoEvents(table),
         health=DynamoHealth(table),
         once=DynamoOnce(table, clock),
         secrets=secrets,

@@ -110,6 +110,32 @@ class Table:
                 return items
             request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
+    async def page(
+        self, pk: str, prefix: str, *, limit: int, after: str | None = None
+    ) -> tuple[list[dict[str, Any]], bool]:
+        """At most `limit` items whose sort keys begin with `prefix`, the last first; and whether there are more.
+
+        `after` is the rest of the sort key behind which the page begins. It need not be there (any more).
+        """
+        lowest, highest = prefix, f"{prefix}{after or chr(0x10FFFF)}"
+        values = {":pk": pk, ":lowest": lowest, ":highest": highest}
+        request = {
+            "TableName": self.name,
+            "KeyConditionExpression": "pk = :pk AND sk BETWEEN :lowest AND :highest",
+            "ExpressionAttributeValues": dump(values),
+            "ScanIndexForward": False,
+            "ConsistentRead": True,
+        }
+        items: list[dict[str, Any]] = []
+        while len(items) <= limit:
+            # One more than asked for tells whether there are more, and one may be `after` itself.
+            page = await self._call("Query", {**request, "Limit": limit + 2 - len(items)})
+            items += [item for item in map(load, page["Items"]) if after is None or item["sk"] != highest]
+            if "LastEvaluatedKey" not in page:
+                break
+            request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+        return items[:limit], len(items) > limit
+
     async def transact(self, actions: Sequence[dict[str, Any]], patience_s: float = PATIENCE_S) -> list[int]:
         """All or none. The positions of the actions whose condition failed: none of them means it is done.
 

@@ -1,0 +1,39 @@
+"""The outbox: event#<id> under the account that is told, for thirty days."""
+
+import json
+from typing import Any
+
+from aig.aws.table import Table
+from aig.events import KEPT_S, Event
+
+
+def event_item(event: Event) -> dict[str, Any]:
+    """The row, for `Table.put_action`."""
+    return {
+        "pk": event.account_id,
+        "sk": f"event#{event.id}",
+        "type": event.type,
+        "data": json.dumps(event.data, separators=(",", ":")),
+        "created_at": event.created_at,
+        "ttl": event.created_at + KEPT_S,
+    }
+
+
+class DynamoEvents:
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    async def page(self, account_id: str, *, limit: int, after: str | None = None) -> tuple[list[Event], bool]:
+        """The newest first, those older than the event `after`; and whether there are more."""
+        items, more = await self._table.page(account_id, "event#", limit=limit, after=after)
+        return [_load(item) for item in items], more
+
+
+def _load(item: dict[str, Any]) -> Event:
+    return Event(
+        id=item["sk"].partition("#")[2],
+        type=item["type"],
+        account_id=item["pk"],
+        data=json.loads(item["data"]),
+        created_at=item["created_at"],
+    )

@@ -1,0 +1,28 @@
+"""What tenants are told of: each event is an outbox row, written together with what it tells of. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+EventType = Literal[
+    "balance.low",
+    "balance.exhausted",
+    "key.rotated",
+    "subaccount.created",
+    "subaccount.spend.exceeded",
+    "usage.threshold.exceeded",
+    "usage.daily.summary",
+]
+EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
+KEPT_S = 30 * 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """`account_id` is whom it is told to; `data` is JSON, its amounts decimal strings of USD; times in unix seconds."""
+
+    id: str
+    type: EventType
+    account_id: str
+    data: Mapping[str, Any]
+    created_at: int
