@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from aig import keys
-from aig.keys import Caller, Scope, Secret
+from aig.keys import Key, Scope, Secret
+from aig.limits import Limits, Reset
 from aig.money.ledger import Credit
 from aig.money.units import Nano
 from aig.wiring import Container
@@ -29,6 +30,7 @@ async def create_key(
     scopes: Sequence[Scope] = ALL_SCOPES,
     rpm: int | None = None,
     cap: Nano | None = None,
+    reset: Reset = "never",
     default_tag: str | None = None,
     allowed_models: Sequence[str] = (),
     expires_at: int | None = None,
@@ -42,20 +44,17 @@ async def create_key(
     if await container.keys.account(account_id) is None:
         raise ValueError(f"there is no account {account_id}")
     secret = secret or keys.make()
-    caller = Caller(
+    key = Key(
         account_id=account_id,
-        key_id=container.ids.new("key"),
-        key_name=title,
-        hint=f"sk-aig-{secret.public_id}…",
+        name=title,
+        hint=keys.hint_of(secret),
         scopes=frozenset(scopes),
-        rpm=rpm,
-        capped=cap is not None,
+        limits=Limits(container.ids.new("key"), rpm, cap, reset, tuple(allowed_models)),
+        created_at=int(container.clock.now()),
         default_tag=default_tag,
-        allowed_models=tuple(allowed_models),
         expires_at=expires_at,
     )
-    digest = keys.digest(secret, pepper.encode())
-    if not await container.keys.create_key(caller, secret, digest, cap, int(container.clock.now())):
+    if not await container.keys.create_key(key, secret, keys.digest(secret, pepper.encode())):
         raise ValueError("a key with this public id exists already")
     return secret
 

@@ -20,7 +20,9 @@ TAGS = [
     {"name": "chat", "description": "Chat with any model of the catalog, by the OpenAI API."},
     {"name": "embeddings", "description": "Vectors for texts, by the OpenAI API."},
     {"name": "models", "description": "What there is, at what price, and how well it is."},
-    {"name": "accounts", "description": "The caller's own wallet and key."},
+    {"name": "accounts", "description": "The caller's own wallet."},
+    {"name": "keys", "description": "API keys, with their scopes, caps and rates."},
+    {"name": "sub-accounts", "description": "Customers of an account, each with its own keys, cap and rate."},
 ]
 
 

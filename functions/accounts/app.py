@@ -1,4 +1,4 @@
-"""GET /v1/wallet and /v1/key: what a caller may know of its own money and key."""
+"""/v1/wallet, /v1/key, /v1/keys and /v1/sub-accounts: what callers may know and change of their own money and keys."""
 
 from typing import Annotated
 
@@ -13,11 +13,15 @@ from aig.http.json_answer import JsonAnswer
 from aig.http.reference import operation
 from aig.keys import Caller
 from aig.money.units import usd
+from functions.accounts.keys import KeyRoutes
+from functions.accounts.sub_accounts import SubAccountRoutes
 
 container = wiring.container()
 authenticated = Authenticator(container.keys, container.secrets, container.clock)
 app = create_app("AIgateway accounts", container.ids, container.telemetry, container.close)
 handler = Mangum(app, lifespan="off")
+app.include_router(KeyRoutes(container, authenticated).router())
+app.include_router(SubAccountRoutes(container, authenticated).router())
 
 
 @app.get(
@@ -34,45 +38,4 @@ async def retrieve_wallet(caller: Annotated[Caller, Depends(authenticated("usage
     wallet = await container.wallets.wallet(caller.account_id)
     return JsonAnswer(
         {"object": "wallet", "balance": usd(wallet.available), "in_flight": usd(wallet.held), "currency": "usd"}
-    )
-
-
-@app.get(
-    "/v1/key",
-    **operation(
-        "retrieveKey",
-        "The key that the request was made with: its limits and what it has spent",
-        "accounts",
-        answer={
-            "object": "api_key",
-            "id": "key_01KAP6V3J8Q0ZB5N7E2XWY4T9C",
-            "name": "default",
-            "hint": "sk-aig-k3v9x2ab…",
-            "scopes": ["inference", "usage:read"],
-            "rate_limit": {"rpm": None},
-            "allowed_models": [],
-            "default_tag": None,
-            "expires_at": None,
-            "spent": "0.02",
-            "remaining": None,
-        },
-        errors=(401, 503),
-    ),
-)
-async def retrieve_key(caller: Annotated[Caller, Depends(authenticated())]) -> Response:
-    spend = await container.wallets.key_spend(caller.account_id, caller.key_id)
-    return JsonAnswer(
-        {
-            "object": "api_key",
-            "id": caller.key_id,
-            "name": caller.key_name,
-            "hint": caller.hint,
-            "scopes": sorted(caller.scopes),
-            "rate_limit": {"rpm": caller.rpm},
-            "allowed_models": list(caller.allowed_models),
-            "default_tag": caller.default_tag,
-            "expires_at": caller.expires_at,
-            "spent": usd(spend.spent),
-            "remaining": None if spend.room is None else usd(spend.room),
-        }
     )

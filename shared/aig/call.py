@@ -10,11 +10,12 @@ from aig.catalog.routing import Candidate, Routing
 from aig.clock import Clock
 from aig.ids import Ids
 from aig.keys import Caller
+from aig.limits import FreeTier, Rate, RateCounts
 from aig.modalities.demand import Demand
 from aig.money.hold import Hold
 from aig.money.ledger import Loss, LossReason
 from aig.money.units import Nano
-from aig.ports import Adapters, Once, Resolver, Secrets, Telemetry, Wallets
+from aig.ports import Adapters, Keys, Once, Resolver, Secrets, Telemetry, Wallets
 from aig.traffic import Traffic
 
 # API Gateway cuts an answer that is silent for 300 s, Lambda a function after 900 s: we must be done before.
@@ -29,6 +30,7 @@ class Gateway:
     catalog: Catalog
     adapters: Adapters
     secrets: Secrets
+    keys: Keys
     wallets: Wallets
     traffic: Traffic
     once: Once
@@ -36,7 +38,10 @@ class Gateway:
     telemetry: Telemetry
     clock: Clock
     ids: Ids
+    free_tier: FreeTier | None = None
     retries: RetryBudget = field(default_factory=RetryBudget)
+    rates: RateCounts = field(default_factory=RateCounts)
+    told: set[str] = field(default_factory=set)  # the notices that this environment has written
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,7 @@ class Receipt:
     attempts: int
     cost: Nano | None = None
     cache: Literal["hit", "miss", "skip"] = "skip"
+    rate: Rate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,7 @@ class OpenCall:
     hold: Hold
     output_tokens: int
     began_at: float  # by the monotonic clock
+    rate: Rate | None = None
     losses: list[Loss] = field(default_factory=list)  # of attempts that came to nothing
 
     def max_output(self, candidate: Candidate) -> int:

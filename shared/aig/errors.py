@@ -97,9 +97,12 @@ class Conflict(AIGError):
 
 
 class RateLimited(AIGError):
+    """`rpm` is the limit, where it is one of requests a minute."""
+
     status = 429
     type = "rate_limit_error"
     default_code = "rate_limit_exceeded"
+    rpm: int | None = None
 
 
 class InternalError(AIGError):

@@ -1,15 +1,17 @@
-"""Setting money aside for a call: the worst case of whoever may serve it, or what the wallet still covers."""
+"""Setting money aside for a call: the worst case of whoever may serve it, or what wallet and caps still cover."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from aig import limits
+from aig import limits, notices
 from aig.call import Gateway
 from aig.catalog.routing import Candidate
 from aig.errors import AIGError, BudgetExceeded, RateLimited
 from aig.keys import Caller
 from aig.modalities.demand import Demand
 from aig.money import hold as money
-from aig.ports import HoldRefused
+from aig.money.units import Nano
+from aig.ports import HoldRefused, Limit
 
 DEFAULT_MAX_OUTPUT = 16_384
 HOLD_TTL_S = 900 + 60  # the function's timeout and a minute: no live call can outlast its hold
@@ -31,69 +33,137 @@ async def take_hold(
     gateway: Gateway, caller: Caller, candidates: Sequence[Candidate], demand: Demand
 ) -> tuple[money.Hold, int]:
     """A hold that covers whichever candidate serves, and the output tokens that it pays for. Raises AIGError."""
-    bids = [_bid(candidate, demand) for candidate in candidates]
-    now = int(gateway.clock.now())
+    taking = _Taking(gateway, caller, candidates, [_bid(candidate, demand) for candidate in candidates])
+    quote = money.worst_case(taking.bids)
+    free = gateway.free_tier is not None and gateway.free_tier.covers(demand.models, gateway.clock.now())
+    if free and (hold := await taking.free()):
+        return hold, quote.output_tokens
+    try:
+        try:
+            return await taking.take(caller, quote)
+        except HoldRefused as refused:
+            return await taking.take(*await taking.smaller(refused))
+    except HoldRefused as refused:  # others took the rest between the look and the second try
+        raise taking.refusal(refused.limits, in_flight=True) from None
+    except BudgetExceeded as error:
+        if free and error.code == "insufficient_balance":
+            raise taking.free_tier_used() from None
+        raise
 
-    def hold_of(quote: money.Quote) -> money.Hold:
+
+@dataclass(frozen=True, slots=True)
+class _Taking:
+    """The tries to take a hold for one call."""
+
+    gateway: Gateway
+    caller: Caller
+    candidates: Sequence[Candidate]
+    bids: Sequence[money.Bid]
+
+    async def take(self, caller: Caller, quote: money.Quote) -> tuple[money.Hold, int]:
+        """Raises HoldRefused."""
+        hold = self._hold(caller, quote)
+        await self.gateway.wallets.take(hold, caller)
+        return hold, quote.output_tokens
+
+    def _hold(self, caller: Caller, quote: money.Quote) -> money.Hold:
+        now = int(self.gateway.clock.now())
+        spends = {one.owner: f"{one.owner}#{limits.period(now, one.reset).name}" for one in caller.limits}
         return money.Hold(
-            request_id=gateway.ids.new("req"),
+            request_id=self.gateway.ids.new("req"),
             account_id=caller.account_id,
             key_id=caller.key_id,
             amount=quote.amount,
-            model=candidates[0].model.slug,
-            prices={candidate.key: candidate.offer.prices for candidate in candidates},
+            model=self.candidates[0].model.slug,
+            prices={candidate.key: candidate.offer.prices for candidate in self.candidates},
             created_at=now,
             expires_at=now + HOLD_TTL_S,
-            capped=caller.capped,
+            parent_id=caller.parent_id,
+            spends=tuple(spends.values()),
+            capped=tuple(spends[one.owner] for one in caller.limits if one.cap is not None),
         )
 
-    quote = money.worst_case(bids)
-    try:
+    async def free(self) -> money.Hold | None:
+        """A hold of nothing, while the day has free requests left. Raises AIGError."""
+        nothing = self._hold(replace(self.caller, limits=()), money.Quote(Nano(0), 0))
+        hold = replace(nothing, free=True)
+        used_up = f"free#{self.caller.payer_id}#{limits.period(hold.created_at, 'daily').name}"
+        if used_up in self.gateway.told:
+            return None
         try:
-            hold = hold_of(quote)
-            await gateway.wallets.take(hold, caller)
+            await self.gateway.wallets.take(hold, self.caller)
         except HoldRefused as refused:
-            quote = await _smaller_quote(gateway, caller, bids, refused)
-            hold = hold_of(quote)
-            await gateway.wallets.take(hold, caller)
-    except HoldRefused as refused:  # others took the rest between the look and the second try
-        raise _refusal(gateway, refused, in_flight=True) from None
-    return hold, quote.output_tokens
+            if "rate" in refused.limits:
+                raise self.refusal(refused.limits) from None
+            self.gateway.told.add(used_up)
+            return None
+        return hold
 
+    async def smaller(self, refused: HoldRefused) -> tuple[Caller, money.Quote]:
+        """What can be afforded after a refusal: an answer cut short beats none. Raises AIGError if not even that.
 
-async def _smaller_quote(
-    gateway: Gateway, caller: Caller, bids: Sequence[money.Bid], refused: HoldRefused
-) -> money.Quote:
-    """What can be afforded after a refusal: an answer cut short beats none. Raises AIGError if not even that."""
-    if "rate" in refused.limits:
-        raise _refusal(gateway, refused)
-    wallet = await gateway.wallets.wallet(caller.account_id)
-    room, room_later = int(wallet.available), wallet.available + wallet.held
-    if caller.capped:
-        spend = await gateway.wallets.key_spend(caller.account_id, caller.key_id)
-        if spend.room is not None:
-            room, room_later = min(room, spend.room), min(room_later, spend.room + (spend.held or 0))
-    quote = money.affordable(bids, room)
-    if quote is None:
-        in_flight = money.affordable(bids, room_later) is not None
-        raise _refusal(gateway, refused, in_flight=in_flight)
-    return quote
+        The caps are looked up anew: one that was raised a moment ago counts at once.
+        """
+        if "rate" in refused.limits:
+            raise self.refusal(refused.limits)
+        wallets, caller, now = self.gateway.wallets, self.caller, self.gateway.clock.now()
+        wallet = await wallets.wallet(caller.payer_id)
+        room, room_later = int(wallet.available), int(wallet.available + wallet.held)
+        binding: Limit = "balance"
+        if refused.limits & {"cap", "sub_account_cap"}:
+            caller = replace(caller, limits=await self.gateway.keys.limits(caller))
+        for one in caller.limits:
+            if one.cap is None:
+                continue
+            spend = await wallets.spend(caller.account_id, one, now)
+            left = max(0, one.cap - spend.spent)
+            if left < room_later:
+                room_later, binding = left, "sub_account_cap" if one.owner == caller.account_id else "cap"
+            room = min(room, left - spend.held)
+        quote = money.affordable(self.bids, room)
+        if quote is None:
+            in_flight = money.affordable(self.bids, room_later) is not None
+            if binding == "sub_account_cap" and not in_flight:
+                await notices.spend_exceeded(self.gateway, caller, caller.limits[-1])
+            raise self.refusal({binding}, in_flight=in_flight)
+        return caller, quote
 
+    def refusal(self, refused: set[Limit] | frozenset[Limit], *, in_flight: bool = False) -> AIGError:
+        now = self.gateway.clock.now()
+        if "rate" in refused:
+            error = RateLimited(
+                "This key has made all the requests that it may make in this minute. Wait for the time in Retry-After.",
+                retry_after=limits.retry_after(now),
+            )
+            error.rpm = min((one.rpm for one in self.caller.limits if one.rpm is not None), default=None)
+            return error
+        if in_flight:
+            return BudgetExceeded(
+                "Other requests in flight hold the rest of the balance. Send this one again when they are done.",
+                code="in_flight_holds",
+                retry_after=IN_FLIGHT_RETRY_AFTER_S,
+            )
+        if "sub_account_cap" in refused:
+            return BudgetExceeded(
+                "The sub-account's spend cap does not cover this request. Have the cap raised, or wait for its reset.",
+                code="spend_cap_reached",
+            )
+        if "cap" in refused:
+            return BudgetExceeded(
+                "The key's spend cap does not cover this request. Raise the cap, or wait for its reset.",
+                code="spend_cap_reached",
+            )
+        if self.caller.parent_id is not None:  # whose balance is not a sub-account's business
+            return BudgetExceeded("The account's balance does not cover this request. Tell whoever gave you the key.")
+        return BudgetExceeded("The wallet does not cover this request. Top it up, or send a smaller max_tokens.")
 
-def _refusal(gateway: Gateway, refused: HoldRefused, *, in_flight: bool = False) -> AIGError:
-    if "rate" in refused.limits:
+    def free_tier_used(self) -> AIGError:
+        now = int(self.gateway.clock.now())
+        tomorrow = limits.period(now, "daily").ends_at
+        assert tomorrow is not None
         return RateLimited(
-            "This key has made all the requests that it may make in this minute. Wait for the time in Retry-After.",
-            retry_after=limits.retry_after(gateway.clock.now()),
+            "The day's free requests are used up, and the wallet does not cover this one. Top it up, or wait for the "
+            "time in Retry-After.",
+            code="free_tier_exhausted",
+            retry_after=tomorrow - now,
         )
-    if in_flight:
-        return BudgetExceeded(
-            "Other requests in flight hold the rest of the balance. Send this one again when they are done.",
-            code="in_flight_holds",
-            retry_after=IN_FLIGHT_RETRY_AFTER_S,
-        )
-    if "cap" in refused.limits:
-        return BudgetExceeded(
-            "The key's spend cap does not cover this request. Raise the cap.", code="spend_cap_reached"
-        )
-    return BudgetExceeded("The wallet does not cover this request. Top it up, or send a smaller max_tokens.")

@@ -1,5 +1,6 @@
 """Ids, the second impurity: a prefix and a ULID (48 bits of milliseconds, 80 random bits), sortable by time."""
 
+import re
 import secrets
 from typing import Literal
 
@@ -7,7 +8,14 @@ from aig.clock import Clock
 
 Prefix = Literal["acct", "evt", "key", "req", "sub", "topup", "txn"]
 
+_ID = re.compile(r"([a-z]+)_[0-9A-HJKMNP-TV-Z]{26}", re.ASCII)
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base32
+
+
+def has_form(text: str, prefix: Prefix) -> bool:
+    """Whether a text may be an id with this prefix: what may not need not be looked for."""
+    match = _ID.fullmatch(text)
+    return match is not None and match[1] == prefix
 
 
 class Ids:

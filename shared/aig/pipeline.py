@@ -133,7 +133,8 @@ async def begin(gateway: Gateway, caller: Caller, demand: Demand, options: Optio
     )
     chosen = candidates(catalog, demand, options.routing, situation)
     hold, output_tokens = await take_hold(gateway, caller, chosen, demand)
-    return OpenCall(gateway, caller, options, demand, chosen, reaches, hold, output_tokens, began_at)
+    rate = gateway.rates.hit(caller.limits, gateway.clock.now())
+    return OpenCall(gateway, caller, options, demand, chosen, reaches, hold, output_tokens, began_at, rate)
 
 
 async def _check_image_hosts(resolver: Resolver, demand: Demand) -> None:
@@ -185,7 +186,7 @@ async def settle(call: OpenCall, candidate: Candidate, attempts: int, usage: Usa
     if not posted:
         gateway.telemetry.alarm("SettleFailed", request_id=hold.request_id, amount=str(settlement.charged))
         charged = Nano(0)
-    receipt = Receipt(candidate.model.slug, candidate.offer.provider.name, attempts, charged)
+    receipt = Receipt(candidate.model.slug, candidate.offer.provider.name, attempts, charged, rate=call.rate)
     gateway.telemetry.request(
         outcome="posted" if posted else "not_posted",
         trace_id=call.options.trace_id,

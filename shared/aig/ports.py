@@ -5,19 +5,31 @@ from typing import Literal, Protocol
 
 from aig.breaker import Opening
 from aig.catalog.model import Provider
+from aig.events import Event
 from aig.health import Minute
-from aig.keys import Caller, StoredKey
+from aig.keys import Caller, Credential
+from aig.limits import Limits
 from aig.modalities.chat import ChatAdapter
 from aig.modalities.embed import EmbedAdapter
 from aig.money.hold import Hold, Settlement
-from aig.money.ledger import Credit, Debit, KeySpend, Loss, Wallet
+from aig.money.ledger import Credit, Debit, Loss, Spend, Wallet
 
 
 class Keys(Protocol):
-    async def find(self, public_id: str) -> StoredKey | None: ...
+    async def find(self, public_id: str) -> Credential | None:
+        """What is stored of the secret with this public id."""
+        ...
+
+    async def caller(self, credential: Credential) -> Caller | None:
+        """Whom a credential stands for, None if its key or whoever owns it has been switched off."""
+        ...
+
+    async def limits(self, caller: Caller) -> tuple[Limits, ...]:
+        """A caller's limits as they are now."""
+        ...
 
 
-Limit = Literal["rate", "balance", "cap"]
+Limit = Literal["rate", "balance", "cap", "sub_account_cap", "free"]
 
 
 class HoldRefused(Exception):
@@ -36,7 +48,7 @@ class Wallets(Protocol):
     """Money in the store. Each call is one transaction, all or nothing, safe to repeat; all raise StoreBusy."""
 
     async def take(self, hold: Hold, caller: Caller) -> None:
-        """Rate counter, wallet, key cap and hold together. Raises HoldRefused."""
+        """Rate counters, wallet, spend caps and hold together. Raises HoldRefused."""
         ...
 
     async def post(self, hold: Hold, settlement: Settlement, debit: Debit, *losses: Loss) -> bool:
@@ -47,13 +59,19 @@ class Wallets(Protocol):
         """Give a hold back. False if it was resolved before: nothing is done then."""
         ...
 
+    async def tell_spend_exceeded(self, account_id: str, counter: str, cap: int, event: Event) -> bool:
+        """Mark a spend counter as having met its cap, and write the event. False if that was done before."""
+        ...
+
     async def credit(self, account_id: str, credit: Credit) -> bool:
         """Add money. False if this payment was added before."""
         ...
 
     async def wallet(self, account_id: str) -> Wallet: ...
 
-    async def key_spend(self, account_id: str, key_id: str) -> KeySpend: ...
+    async def spend(self, account_id: str, limits: Limits, now: float) -> Spend:
+        """What a key or sub-account of this tenant has spent in the period that `now` lies in."""
+        ...
 
     async def expired(self, now: int) -> Sequence[Hold]:
         """Holds that are past their time and still open."""

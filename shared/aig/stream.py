@@ -55,7 +55,7 @@ async def run(gateway: Gateway, caller: Caller, request: ChatRequest, options: O
         await void(call)
         raise
     candidate = attempted.candidate
-    receipt = Receipt(candidate.model.slug, candidate.offer.provider.name, attempted.attempts)
+    receipt = Receipt(candidate.model.slug, candidate.offer.provider.name, attempted.attempts, rate=call.rate)
     return StreamAnswer(receipt, _Relay(call, request, attempted).chunks())
 
 

@@ -5,6 +5,7 @@ import os
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from aig.aws.events import DynamoEvents
 from aig.aws.health import DynamoHealth
@@ -13,6 +14,7 @@ from aig.aws.keys import DynamoKeys
 from aig.aws.once import DynamoOnce
 from aig.aws.secrets import Environment, SecretsManager
 from aig.aws.sigv4 import Credentials
+from aig.aws.sub_accounts import DynamoSubAccounts
 from aig.aws.table import Table
 from aig.aws.telemetry import JsonTelemetry
 from aig.aws.wallets import DynamoWallets
@@ -20,6 +22,7 @@ from aig.call import Gateway
 from aig.catalog import model as catalog
 from aig.clock import Clock, SystemClock
 from aig.ids import Ids
+from aig.limits import DAY_S, FreeTier
 from aig.ports import Adapters, Secrets, Telemetry
 from aig.traffic import Traffic
 
@@ -36,6 +39,7 @@ class Container:
 
     table: Table
     keys: DynamoKeys
+    sub_accounts: DynamoSubAccounts
     wallets: DynamoWallets
     events: DynamoEvents
     health: DynamoHealth
@@ -44,6 +48,7 @@ class Container:
     telemetry: Telemetry
     clock: Clock
     ids: Ids
+    free_tier: FreeTier | None
 
     def gateway(self, adapters: Adapters) -> Gateway:
         """The metered call's needs, with the adapters that the function brings."""
@@ -51,6 +56,7 @@ class Container:
             catalog=catalog.builtin(),
             adapters=adapters,
             secrets=self.secrets,
+            keys=self.keys,
             wallets=self.wallets,
             traffic=Traffic(self.health, self.clock),
             once=self.once,
@@ -58,6 +64,7 @@ class Container:
             telemetry=self.telemetry,
             clock=self.clock,
             ids=self.ids,
+            free_tier=self.free_tier,
         )
 
     async def close(self) -> None:
@@ -80,12 +87,22 @@ def _telemetry(env: Mapping[str, str]) -> Telemetry:
     )
 
 
+def _free_tier(text: str) -> FreeTier | None:
+    """From `model requests-a-day until`, such as `moonshot/kimi-k2.6 100 2026-04-30`: that day is the last."""
+    if not text.strip():
+        return None
+    model, requests, until = text.split()
+    last_day = datetime.fromisoformat(until).replace(tzinfo=UTC)
+    return FreeTier(model, int(requests), int(last_day.timestamp()) + DAY_S)
+
+
 def container(
     env: Mapping[str, str] = os.environ, *, credentials: Credentials | None = None, clock: Clock | None = None
 ) -> Container:
     """Ports for an environment as template.yaml sets it; `AIG_SECRET_ARN` decides where secrets are."""
     clock = clock or SystemClock()
     credentials = credentials or _credentials(env)
+    free_tier = _free_tier(env.get("AIG_FREE_TIER", ""))
     region = env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or "us-east-1"
     dynamodb = env.get("AIG_DYNAMODB_ENDPOINT") or f"https://dynamodb.{region}.amazonaws.com"
     table = Table(
@@ -103,7 +120,8 @@ def container(
     return Container(
         table=table,
         keys=DynamoKeys(table),
-        wallets=DynamoWallets(table),
+        sub_accounts=DynamoSubAccounts(table),
+        wallets=DynamoWallets(table, free_requests=free_tier.requests_per_day if free_tier else 0),
         events=DynamoEvents(table),
         health=DynamoHealth(table),
         once=DynamoOnce(table, clock),
@@ -111,4 +129,5 @@ def container(
         telemetry=_telemetry(env),
         clock=clock,
         ids=Ids(clock),
+        free_tier=free_tier,
     )

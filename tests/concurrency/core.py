@@ -104,9 +104,11 @@ class Core:
         """Whom a key stands for."""
         secret = parse(key)
         assert secret is not None
-        stored = await self._own.keys.find(secret.public_id)
-        assert stored is not None
-        return stored.caller
+        credential = await self._own.keys.find(secret.public_id)
+        assert credential is not None
+        caller = await self._own.keys.caller(credential)
+        assert caller is not None
+        return caller
 
     async def sweep(self, clock: Clock | None = None, endpoint: str | None = None) -> int:
         """One run of the sweeper, by default when the time of every hold is over; how many it voided."""

@@ -2,7 +2,8 @@
 
 money in            credits - debits == available + held, and nothing is below zero
 held                a wallet's `held` is the sum of its open holds
-caps                room + spent + what the key's open holds took == cap
+spent               what an owner has spent, over all periods, is the sum of its debits
+caps                a counter's `used` is what is spent in it and what open holds hold of it, and no more than its cap
 one charge          a request has one hold; a posted one has exactly one debit, of what it charged; no other has any
 the index           a hold is in the index `expiry` exactly while it is open
 losses              at most one row per request and reason, and only such as the hold's phase allows
@@ -18,12 +19,20 @@ Row = Mapping[str, Any]
 _PHASE_OF_LOSS = {"expired_hold": "void", "broken_stream": "void", "over_hold": "posted"}
 
 
+_BY_NAME = {"key": "keys", "sub": "sub_accounts", "spend": "spends", "hold": "holds"}
+
+
 @dataclass(slots=True)
 class Books:
-    """One account's rows by what they are: keys by key id, holds by request id, losses from the platform's rows."""
+    """One account's rows by what they are, those of its sub-accounts among them.
+
+    Keys and sub-accounts by id, spend counters by owner and period, holds by request, losses from the platform's rows.
+    """
 
     wallet: Row = field(default_factory=dict)
     keys: dict[str, Row] = field(default_factory=dict)
+    sub_accounts: dict[str, Row] = field(default_factory=dict)
+    spends: dict[str, Row] = field(default_factory=dict)
     holds: dict[str, Row] = field(default_factory=dict)
     credits: list[Row] = field(default_factory=list)
     debits: list[Row] = field(default_factory=list)
@@ -37,6 +46,10 @@ class Books:
     def held(self) -> int:
         return int(self.wallet["held"])
 
+    def used(self, owner: str, period: str = "all") -> int:
+        """What an owner has spent in a period, and what is held of its cap."""
+        return int(self.spends.get(f"{owner}#{period}", {}).get("used", 0))
+
     def phases(self) -> Counter[str]:
         """How many holds there are of each phase."""
         return Counter(hold["phase"] for hold in self.holds.values())
@@ -44,19 +57,20 @@ class Books:
 
 def books(rows: Iterable[Row]) -> dict[str, Books]:
     """The rows of all accounts, by account id. Rows that are not about money are left out."""
+    rows = list(rows)
+    parents: dict[str, str] = {row["sk"].partition("#")[2]: row["pk"] for row in rows if row["sk"].startswith("sub#")}
     accounts: defaultdict[str, Books] = defaultdict(Books)
     for row in rows:
-        owner, (kind, _, name) = accounts[row["pk"]], row["sk"].partition("#")
+        owner, (kind, _, name) = accounts[parents.get(row["pk"]) or row["pk"]], row["sk"].partition("#")
         if kind == "wallet":
             owner.wallet = row
-        elif kind == "key":
-            owner.keys[name] = row
-        elif kind == "hold":
-            owner.holds[name] = row
         elif kind == "txn":
             (owner.credits if row["kind"] == "credit" else owner.debits).append(row)
         elif kind == "loss":
-            accounts[row["account_id"]].losses.append(row)
+            account = row["account_id"]
+            accounts[parents.get(account) or account].losses.append(row)
+        elif kind in _BY_NAME:
+            getattr(owner, _BY_NAME[kind])[name] = row
     return {account: found for account, found in accounts.items() if found.wallet}
 
 
@@ -65,7 +79,7 @@ def violations(rows: Iterable[Row]) -> list[str]:
     return [
         f"{account}: {broken}"
         for account, found in books(rows).items()
-        for check in (_wallet, _caps, _charges, _index, _losses)
+        for check in (_wallet, _spent, _caps, _charges, _index, _losses)
         for broken in check(found)
     ]
 
@@ -85,16 +99,31 @@ def _wallet(found: Books) -> Iterable[str]:
         yield f"{held} held, but the open holds are {holds}"
 
 
+def _spent(found: Books) -> Iterable[str]:
+    spent, debits = Counter[str](), Counter[str]()
+    for name, row in found.spends.items():
+        spent[name.partition("#")[0]] += row.get("spent", 0)
+    for row in found.debits:
+        debits[row["key_id"]] += row["amount"]
+        if "sub_account" in row:
+            debits[row["sub_account"]] += row["amount"]
+    for owner in spent.keys() | debits.keys():
+        if spent[owner] != debits[owner]:
+            yield f"{owner} has spent {spent[owner]}, but its debits are {debits[owner]}"
+
+
 def _caps(found: Books) -> Iterable[str]:
-    for key_id, key in found.keys.items():
-        debits = sum(row["amount"] for row in found.debits if row["key_id"] == key_id)
-        if key["spent"] != debits:
-            yield f"{key_id} has spent {key['spent']}, but its debits are {debits}"
-        if "cap" not in key:
-            continue
-        held = sum(hold["amount"] for hold in _open(found) if hold["key_id"] == key_id and hold["capped"])
-        if key["room"] < 0 or key["room"] + key["spent"] + held != key["cap"]:
-            yield f"{key_id} has room {key['room']}, spent {key['spent']}, held {held} of its cap {key['cap']}"
+    held = Counter[str]()
+    for hold in _open(found):
+        held.update(dict.fromkeys(hold["capped"], hold["amount"]))
+    for name in held.keys() | found.spends.keys():
+        row, owner = found.spends.get(name, {}), name.partition("#")[0]
+        used, spent = row.get("used", 0), row.get("spent", 0)
+        if used != spent + held[name]:
+            yield f"{name} has used {used}, but {spent} is spent and {held[name]} held of it"
+        limits = found.keys.get(owner) or found.sub_accounts.get(owner) or {}
+        if "cap" in limits and "cap_changed_at" not in limits and used > limits["cap"]:
+            yield f"{name} has used {used} of its cap {limits['cap']}"
 
 
 def _charges(found: Books) -> Iterable[str]:

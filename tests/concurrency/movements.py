@@ -21,7 +21,8 @@ def a_hold(tenant: Tenant, number: int) -> Hold:
         prices={"sandbox/sandbox/echo": Prices({})},
         created_at=0,
         expires_at=960,
-        capped=tenant.caller.capped,
+        spends=(name := f"{tenant.caller.key_id}#all",),
+        capped=(name,) if tenant.caller.own.cap is not None else (),
     )
 
 

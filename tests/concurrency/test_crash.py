@@ -41,7 +41,7 @@ async def test_calls_that_were_killed_leave_whole_books(core: Core, point: Point
         charged = sum(debit["amount"] for debit in books.debits)
         assert (charged > 0) == (point == "after the settle")
         assert (books.available, books.held) == (BALANCE - charged, 0)
-        assert books.keys[tenant.caller.key_id]["room"] == BALANCE - charged
+        assert books.used(tenant.caller.key_id) == charged
         assert [loss["reason"] for loss in books.losses] == ["expired_hold"] * held
 
 

@@ -77,7 +77,7 @@ async def test_a_cap_for_100_lets_100_of_1280_through(core: Core) -> None:
     assert (outcomes["answered"], outcomes.total()) == (100, 1280)
     books = await core.books(tenant)
     assert (books.available, books.held) == (RICH - 100 * price, 0)
-    assert books.keys[tenant.caller.key_id]["room"] == price - 1
+    assert books.used(tenant.caller.key_id) == 100 * price
 
 
 async def test_a_wallet_for_40_lets_40_of_320_through_from_two_processes(core: Core) -> None:

@@ -12,12 +12,13 @@ Rows = dict[str, dict[str, Any]]
 
 def in_order() -> Rows:
     """10,000 came in; one request was charged 700, one holds 1,000, one was voided."""
-    hold = {"pk": "acct_1", "key_id": "key_1", "amount": 1_000, "capped": True}
+    hold = {"pk": "acct_1", "key_id": "key_1", "amount": 1_000, "capped": ("key_1#all",)}
     debit = {"pk": "acct_1", "kind": "debit", "request_id": "req_1", "key_id": "key_1"}
     loss = {"pk": "platform", "account_id": "acct_1", "amount": 0}
     return {
         "wallet": {"pk": "acct_1", "sk": "wallet", "available": 8_300, "held": 1_000},
-        "key": {"pk": "acct_1", "sk": "key#key_1", "cap": 5_000, "room": 3_300, "spent": 700},
+        "key": {"pk": "acct_1", "sk": "key#key_1", "cap": 5_000},
+        "spend": {"pk": "acct_1", "sk": "spend#key_1#all", "used": 1_700, "spent": 700},
         "credit": {"pk": "acct_1", "sk": "txn#topup_1", "kind": "credit", "amount": 10_000},
         "debit": {**debit, "sk": "txn#txn_1", "amount": 700},
         "posted": {**hold, "sk": "hold#req_1", "phase": "posted", "charged": 700, "ttl": 1},
@@ -56,9 +57,11 @@ def twice(name: str, sk: str, **attributes: Any) -> Callable[[Rows], object]:
         pytest.param(changed("wallet", available=-1, held=9_301), id="an overdrawn wallet"),
         pytest.param(changed("wallet", available=9_300, held=0), id="a hold that the wallet does not know"),
         pytest.param(without("held"), id="held without a hold"),
-        pytest.param(changed("key", room=3_301), id="room from nowhere"),
-        pytest.param(changed("key", spent=699), id="a key that spent less than its debits"),
-        pytest.param(changed("key", room=-1, cap=1_699), id="a cap that was crossed"),
+        pytest.param(changed("spend", used=1_699), id="room from nowhere"),
+        pytest.param(changed("spend", spent=699, used=1_699), id="a key that spent less than its debits"),
+        pytest.param(without("spend"), id="a key whose spending was forgotten"),
+        pytest.param(changed("key", cap=1_699), id="a cap that was crossed"),
+        pytest.param(changed("debit", sub_account="sub_1"), id="a sub-account that spent less than its debits"),
         pytest.param(changed("debit", amount=701), id="a debit that is not the charge"),
         pytest.param(without("debit"), id="a charge without a debit"),
         pytest.param(without("posted"), id="a debit without a hold"),

@@ -111,9 +111,9 @@ class Ledger(RuleBasedStateMachine):
     def take(self, amount: int) -> Any:
         now = int(self.clock.time)
         ids = (self.ports.ids.new("req"), self.tenant.id, self.tenant.caller.key_id)
-        hold = Hold(
-            *ids, Nano(amount), "sandbox/echo", {"sandbox/sandbox/echo": Prices({})}, now, now + HOLD_TTL_S, capped=True
-        )
+        name = f"{self.tenant.caller.key_id}#all"
+        prices = {"sandbox/sandbox/echo": Prices({})}
+        hold = Hold(*ids, Nano(amount), "sandbox/echo", prices, now, now + HOLD_TTL_S, spends=(name,), capped=(name,))
         refusal = {"balance"} if amount > self.model.available else set[str]()
         refusal |= {"cap"} if amount > self.model.room else set()
         if refusal:
@@ -204,7 +204,7 @@ class Ledger(RuleBasedStateMachine):
         found = books(rows)[self.tenant.id]
         assert found.available == self.model.available
         assert found.held == sum(taken.hold.amount for taken in self.taken if taken.phase == "held")
-        assert found.keys[self.tenant.caller.key_id]["room"] == self.model.room
+        assert CAP - found.used(self.tenant.caller.key_id) == self.model.room
         assert {name: (hold["phase"], hold.get("charged", 0)) for name, hold in found.holds.items()} == {
             taken.hold.request_id: (taken.phase, taken.charged) for taken in self.taken
         }

@@ -52,7 +52,7 @@ async def test_a_hold_is_settled_or_voided_never_both(core: Core) -> None:
     assert books.phases() == Counter(posted=posted, void=300 - posted)
     assert len(books.losses) == 300 - posted
     assert (books.available, books.held) == (BALANCE - CHARGE * posted, 0)
-    assert books.keys[tenant.caller.key_id]["room"] == BALANCE - CHARGE * posted
+    assert books.used(tenant.caller.key_id) == CHARGE * posted
 
 
 async def test_the_sweeper_and_late_calls_share_the_holds_out(core: Core) -> None:

@@ -187,5 +187,5 @@ async def test_two_keys_share_a_wallet_and_nothing_else(chat: App, accounts: App
     keys = [await key_of(accounts, key) for key in (first, second, stranger)]
     assert [key["spent"] for key in keys] == ["0.00000525", "0.0000105", "0.00"]
     assert [key["name"] for key in keys] == ["default", "second", "default"]
-    assert [key["rate_limit"]["rpm"] for key in keys] == [None, 60, None]
+    assert [key["rpm"] for key in keys] == [None, 60, None]
     assert all(key["hint"].startswith("sk-aig-") and len(key["hint"]) < 20 for key in keys)

@@ -1,6 +1,7 @@
 """The handlers as Lambda calls them: the files of events/, and REST proxy events as API Gateway makes them."""
 
 import json
+import re
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -286,7 +287,7 @@ async def test_the_openapi_document_lists_the_templates_routes(api: RestApi, dep
     paths = set(answer.json["paths"])
     # The rest of the routes serves the document itself and 404s.
     routes = {route.path for route in deployed.routes} - {"/", "/{proxy+}", "/openapi.json"}
-    assert {path.replace("{model}", "{proxy+}") for path in paths} == routes
+    assert {re.sub(r"\{.*", "{proxy+}", path) for path in paths} == routes
 
 
 async def test_the_health_of_providers_is_that_of_real_traffic(deployed: Stack, dynamodb: str, logged: Log) -> None:
@@ -348,12 +349,19 @@ class TestAccounts:
             "name": "ci",
             "hint": f"{account.key[:15]}…",
             "scopes": ["admin", "inference", "usage:read"],
-            "rate_limit": {"rpm": 9},
+            "status": "active",
+            "spend_cap": None,
+            "spend_cap_reset": "never",
+            "resets_at": None,
+            "spent": "0.00",
+            "in_flight": None,
+            "remaining": None,
+            "rpm": 9,
             "allowed_models": ["sandbox/*"],
             "default_tag": "ci",
             "expires_at": None,
-            "spent": "0.00",
-            "remaining": None,
+            "former_secret_expires_at": None,
+            "created_at": answer.json["created_at"],
         }
 
     async def test_both_want_a_key(self, api: RestApi) -> None:

@@ -21,6 +21,7 @@ BEHIND_WEB_ADAPTER = {"ChatFunction", "EmbeddingsFunction"}
 LAYERS = ("DependenciesLayer", "ProvidersLayer", "SharedLayer")
 ENVIRONMENT = {
     "AIG_CORE_TABLE",
+    "AIG_FREE_TIER",
     "AIG_SECRET_ARN",
     "AIG_STAGE",
     "POWERTOOLS_LOG_LEVEL",

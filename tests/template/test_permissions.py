@@ -45,7 +45,9 @@ ALLOWED: Mapping[str, set[tuple[str, str]]] = {
     },
     "AccountsFunctionRole": {
         ("dynamodb:GetItem", TABLE),
+        ("dynamodb:PutItem", TABLE),
         ("dynamodb:Query", TABLE),
+        ("dynamodb:UpdateItem", TABLE),
         ("secretsmanager:GetSecretValue", SECRET),
     },
     "SweeperFunctionRole": {

@@ -17,8 +17,12 @@ ROUTES = {
     "/v1/embeddings": "EmbeddingsFunction",
     "/v1/health/providers": "ModelsFunction",
     "/v1/key": "AccountsFunction",
+    "/v1/keys": "AccountsFunction",
+    "/v1/keys/{proxy+}": "AccountsFunction",
     "/v1/models": "ModelsFunction",
     "/v1/models/{proxy+}": "ModelsFunction",
+    "/v1/sub-accounts": "AccountsFunction",
+    "/v1/sub-accounts/{proxy+}": "AccountsFunction",
     "/v1/wallet": "AccountsFunction",
     "/{proxy+}": "ModelsFunction",
 }

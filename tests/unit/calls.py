@@ -97,6 +97,7 @@ class Scene:
             catalog=Catalog({}, {}),
             adapters=_Adapters(),
             secrets=cast("Any", None),
+            keys=cast("Any", None),
             wallets=cast("Any", None),
             traffic=Traffic(self.log, self.clock),
             once=_Once(),

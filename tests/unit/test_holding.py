@@ -9,29 +9,41 @@ import pytest
 from aig.catalog.model import IMAGE_TOKENS
 from aig.catalog.routing import Candidate
 from aig.errors import AIGError, BudgetExceeded, RateLimited
+from aig.events import Event
 from aig.holding import DEFAULT_MAX_OUTPUT, HOLD_TTL_S, IN_FLIGHT_RETRY_AFTER_S, take_hold
 from aig.keys import Caller
+from aig.limits import FreeTier, Limits
 from aig.modalities.demand import Demand
-from aig.money.hold import Hold
-from aig.money.ledger import KeySpend, Wallet
+from aig.money.hold import Hold, Settlement, settle
+from aig.money.ledger import Spend, Wallet
 from aig.money.pricing import Prices
 from aig.money.units import Nano, Pico
-from aig.ports import HoldRefused, Limit
+from aig.ports import HoldRefused, Limit, StoreBusy
 from tests.unit.calls import CALLER, PRICES, Scene, candidate
 
 DEMAND = Demand(("v/m",), frozenset({"chat"}), 1000, 600)
 WHOLE = (1000 * 1_000 + 600 * 2_000) * 105 // 100
-CAPPED = replace(CALLER, capped=True)
+DAILY = Limits("key_1", cap=10 * WHOLE, reset="daily")
+CAPPED = replace(CALLER, limits=(DAILY,))
+OF_SUB = Caller(
+    "sub_1", "key_1", "name", "hint", frozenset({"inference"}),
+    limits=(Limits("key_1"), Limits("sub_1", cap=10 * WHOLE)), parent_id="acct_1",
+)  # fmt: skip
 
 
 class Wallets:
-    """One wallet and one key. `refuses` says of each try in turn which limits it breaks; then all are granted."""
+    """One wallet, and what owners have spent. `refuses` says of each try in turn which limits it breaks.
 
-    def __init__(self, available: int = 10**9, held: int = 0, spend: KeySpend | None = None) -> None:
+    Then all are granted. `limits` are what the store says they are now.
+    """
+
+    def __init__(self, available: int = 10**9, held: int = 0, **spends: tuple[int, int]) -> None:
         self.state = Wallet(Nano(available), Nano(held))
-        self.spend = spend or KeySpend(Nano(0))
+        self.spends = spends
         self.refuses: list[Collection[Limit]] = []
         self.tried: list[Hold] = []
+        self.events: list[Event] = []
+        self.now: tuple[Limits, ...] | None = None
 
     async def take(self, hold: Hold, caller: Caller) -> None:
         self.tried.append(hold)
@@ -39,17 +51,26 @@ class Wallets:
             raise HoldRefused(self.refuses.pop(0))
 
     async def wallet(self, account_id: str) -> Wallet:
+        assert account_id == "acct_1"
         return self.state
 
-    async def key_spend(self, account_id: str, key_id: str) -> KeySpend:
-        return self.spend
+    async def spend(self, account_id: str, limits: Limits, now: float) -> Spend:
+        spent, held = self.spends.get(limits.owner, (0, 0))
+        return Spend(Nano(spent), Nano(held), limits.cap)
+
+    async def limits(self, caller: Caller) -> tuple[Limits, ...]:
+        return caller.limits if self.now is None else self.now
+
+    async def tell_spend_exceeded(self, account_id: str, counter: str, cap: int, event: Event) -> bool:
+        self.events.append(event)
+        return True
 
 
 async def take(
-    wallets: Wallets, *candidates: Candidate, demand: Demand = DEMAND, caller: Caller = CALLER
+    wallets: Wallets, *candidates: Candidate, demand: Demand = DEMAND, caller: Caller = CALLER, **more: Any
 ) -> tuple[Hold, int]:
     scene = Scene()
-    gateway = replace(scene.gateway, wallets=cast("Any", wallets))
+    gateway = replace(scene.gateway, wallets=cast("Any", wallets), keys=cast("Any", wallets), **more)
     return await take_hold(gateway, caller, candidates or (candidate("a"),), demand)
 
 
@@ -64,7 +85,7 @@ async def test_a_hold_is_the_worst_case_and_the_snapshot_of_all_candidates() -> 
     hold, output = await take(wallets, cheap, dear)
     assert (hold.amount, output) == (10 * WHOLE, 600)
     assert hold.prices == {"a/v/m": cheap.offer.prices, "b/v/m": dear.offer.prices}
-    assert (hold.model, hold.account_id, hold.key_id, hold.capped) == ("v/m", "acct_1", "key_1", False)
+    assert (hold.model, hold.account_id, hold.key_id, hold.capped) == ("v/m", "acct_1", "key_1", ())
     assert hold.expires_at == hold.created_at + HOLD_TTL_S
     assert wallets.tried == [hold]
 
@@ -115,12 +136,31 @@ async def test_what_the_wallet_still_covers_is_taken_instead() -> None:
     assert [tried.amount for tried in wallets.tried] == [WHOLE, room]
 
 
-async def test_a_cap_binds_as_the_wallet_does() -> None:
+async def test_a_hold_names_the_counters_of_its_period() -> None:
+    """Of all owners, for its charge; of those with a cap for itself too. The clock says 12 January 1970."""
+    hold, _ = await take(Wallets(), caller=CAPPED)
+    assert (hold.spends, hold.capped, hold.payer_id) == (("key_1#1970-01-12",), ("key_1#1970-01-12",), "acct_1")
+    hold, _ = await take(Wallets(), caller=OF_SUB)
+    assert (hold.spends, hold.capped) == (("key_1#all", "sub_1#all"), ("sub_1#all",))
+    assert (hold.account_id, hold.payer_id) == ("sub_1", "acct_1")
+
+
+@pytest.mark.parametrize(("caller", "refused"), [(CAPPED, "cap"), (OF_SUB, "sub_account_cap")])
+async def test_a_cap_binds_as_the_wallet_does(caller: Caller, refused: Limit) -> None:
     room = (1000 * 1_000 + 300 * 2_000) * 105 // 100
-    wallets = Wallets(10**9, spend=KeySpend(Nano(0), Nano(room), Nano(0)))
+    spent = {caller.limits[-1].owner: (10 * WHOLE - room - 5, 5)}
+    wallets = Wallets(10**9, 0, **spent)
+    wallets.refuses = [{refused}]
+    hold, output = await take(wallets, caller=caller)
+    assert (hold.amount, output, len(hold.capped)) == (room, 300, 1)
+
+
+async def test_a_cap_that_was_raised_a_moment_ago_counts_at_once() -> None:
+    wallets = Wallets(10**9, key_1=(10 * WHOLE, 0))
     wallets.refuses = [{"cap"}]
+    wallets.now = (replace(DAILY, cap=11 * WHOLE),)
     hold, output = await take(wallets, caller=CAPPED)
-    assert (hold.amount, output, hold.capped) == (room, 300, True)
+    assert (hold.amount, output) == (WHOLE, 600)
 
 
 @pytest.mark.parametrize(
@@ -128,12 +168,13 @@ async def test_a_cap_binds_as_the_wallet_does() -> None:
     [
         (Wallets(1000), {"balance"}, CALLER, "insufficient_balance"),
         (Wallets(1000, held=WHOLE), {"balance"}, CALLER, "in_flight_holds"),
-        (Wallets(10**9, spend=KeySpend(Nano(0), Nano(1000), Nano(0))), {"cap"}, CAPPED, "spend_cap_reached"),
-        (Wallets(10**9, spend=KeySpend(Nano(0), Nano(1000), Nano(WHOLE))), {"cap"}, CAPPED, "in_flight_holds"),
-        (Wallets(10**9, spend=KeySpend(Nano(0), Nano(1000), None)), {"cap"}, CAPPED, "spend_cap_reached"),
-        (Wallets(1000), {"balance"}, CAPPED, "insufficient_balance"),  # whose cap was lifted since
+        (Wallets(10**9, key_1=(10 * WHOLE - 1000, 0)), {"cap"}, CAPPED, "spend_cap_reached"),
+        (Wallets(10**9, key_1=(9 * WHOLE - 1000, WHOLE)), {"cap"}, CAPPED, "in_flight_holds"),
+        (Wallets(10**9, sub_1=(10 * WHOLE, 0)), {"sub_account_cap"}, OF_SUB, "spend_cap_reached"),
+        (Wallets(1000), {"balance"}, CAPPED, "insufficient_balance"),
+        (Wallets(1000), {"balance"}, OF_SUB, "insufficient_balance"),
         # Both bind: what is in flight of the wallet would not help a key whose cap is used up.
-        (Wallets(1000, WHOLE, KeySpend(Nano(9), Nano(9), Nano(0))), {"balance", "cap"}, CAPPED, "spend_cap_reached"),
+        (Wallets(1000, WHOLE, key_1=(10 * WHOLE - 9, 0)), {"balance", "cap"}, CAPPED, "spend_cap_reached"),
     ],
 )
 async def test_why_not(wallets: Wallets, refused: set[Limit], caller: Caller, code: str) -> None:
@@ -143,6 +184,76 @@ async def test_why_not(wallets: Wallets, refused: set[Limit], caller: Caller, co
     assert raised.value.code == code
     assert raised.value.retry_after == (IN_FLIGHT_RETRY_AFTER_S if code == "in_flight_holds" else None)
     assert len(wallets.tried) == 1
+    told = caller is OF_SUB and code == "spend_cap_reached"
+    assert [event.type for event in wallets.events] == ["subaccount.spend.exceeded"] * told
+
+
+async def test_a_sub_account_is_not_told_of_the_accounts_balance() -> None:
+    wallets = Wallets(1000)
+    wallets.refuses = [{"balance"}]
+    with pytest.raises(BudgetExceeded, match="whoever gave you the key"):
+        await take(wallets, caller=OF_SUB)
+
+
+async def test_the_account_is_told_once_of_a_spent_cap_and_the_call_is_refused_whatever_comes_of_that() -> None:
+    told = set[str]()
+    for _ in range(2):
+        wallets = Wallets(10**9, sub_1=(10 * WHOLE, 0))
+        wallets.refuses = [{"sub_account_cap"}]
+        with pytest.raises(BudgetExceeded):
+            await take(wallets, caller=OF_SUB, told=told)
+        expected = {"sub_account": "sub_1", "spend_cap_reset": "never", "resets_at": None}
+        assert [event.data.items() >= expected.items() for event in wallets.events] == ([True] if _ == 0 else [])
+    wallets = Wallets(10**9, sub_1=(10 * WHOLE, 0))
+    wallets.refuses = [{"sub_account_cap"}]
+    wallets.tell_spend_exceeded = fails  # type: ignore[method-assign, assignment]
+    with pytest.raises(BudgetExceeded):
+        await take(wallets, caller=OF_SUB)
+
+
+async def fails(*_: Any) -> bool:
+    raise StoreBusy("throttled")
+
+
+class TestFreeTier:
+    TIER = FreeTier("v/m", 1, until=2_000_000)
+
+    async def test_it_holds_nothing_and_knows_no_caps(self) -> None:
+        hold, output = await take(Wallets(0), caller=CAPPED, free_tier=self.TIER)
+        assert (hold.free, hold.amount, hold.spends, hold.capped, output) == (True, 0, (), (), 600)
+        assert settle(hold, Nano(77)) == Settlement(Nano(0), Nano(0), Nano(0))
+
+    async def test_when_it_is_used_up_the_wallet_pays(self) -> None:
+        wallets = Wallets()
+        wallets.refuses = [{"free"}]
+        hold, _ = await take(wallets, free_tier=self.TIER)
+        assert (hold.free, hold.amount) == (False, WHOLE)
+
+    async def test_used_up_and_no_money_is_a_rate_limit_until_midnight(self) -> None:
+        told = set[str]()
+        tries: list[list[Collection[Limit]]] = [[{"free"}, {"balance"}], [{"balance"}]]
+        for refuses in tries:  # the second time it is remembered
+            wallets = Wallets(0)
+            wallets.refuses = refuses
+            with pytest.raises(RateLimited) as raised:
+                await take(wallets, free_tier=self.TIER, told=told)
+            assert raised.value.code == "free_tier_exhausted"
+            assert raised.value.retry_after == 12 * 24 * 3600 - 1_000_000
+            assert wallets.refuses == []
+
+    async def test_a_rate_is_a_rate(self) -> None:
+        wallets = Wallets()
+        wallets.refuses = [{"rate"}]
+        with pytest.raises(RateLimited) as raised:
+            await take(wallets, caller=replace(CALLER, limits=(Limits("key_1", rpm=7),)), free_tier=self.TIER)
+        assert (raised.value.code, raised.value.rpm) == ("rate_limit_exceeded", 7)
+
+    async def test_a_spent_cap_says_so(self) -> None:
+        wallets = Wallets(10**9, key_1=(10 * WHOLE, 0))
+        wallets.refuses = [{"free"}, {"cap"}]
+        with pytest.raises(BudgetExceeded) as raised:
+            await take(wallets, caller=CAPPED, free_tier=self.TIER)
+        assert raised.value.code == "spend_cap_reached"
 
 
 async def test_others_were_faster() -> None:

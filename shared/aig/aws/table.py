@@ -156,6 +156,35 @@ class Table:
         condition = "attribute_not_exists(pk)"
         return {"Put": {"TableName": self.name, "Item": dump(item), "ConditionExpression": condition}}
 
+    def change_action(
+        self,
+        pk: str,
+        sk: str,
+        changes: Mapping[str, Value | None],
+        condition: str = "attribute_exists(pk)",
+        values: Mapping[str, Value] | None = None,
+    ) -> dict[str, Any]:
+        """An Update for `transact`: these attributes become what is given, or go where that is None."""
+        sets = [f"#{name} = :{name}" for name, value in changes.items() if value is not None]
+        removes = [f"#{name}" for name, value in changes.items() if value is None]
+        clauses = [f"SET {', '.join(sets)}" if sets else "", f"REMOVE {', '.join(removes)}" if removes else ""]
+        given = {f":{name}": value for name, value in changes.items() if value is not None}
+        expression = " ".join(filter(None, clauses))
+        return self.update_action(
+            pk, sk, expression, {**given, **(values or {})}, condition, **{name: name for name in changes}
+        )
+
+    def count_action(self, pk: str, sk: str, most: int, expires_at: int) -> dict[str, Any]:
+        """An Update for `transact`: one more hit of a counter, of which there may be `most` until it expires."""
+        return self.update_action(
+            pk,
+            sk,
+            "SET #ttl = :ttl ADD hits :one",
+            {":ttl": expires_at, ":one": 1, ":limit": most},
+            "attribute_not_exists(hits) OR hits < :limit",
+            ttl="ttl",
+        )
+
     def update_action(
         self, pk: str, sk: str, expression: str, values: Mapping[str, Value], condition: str | None = None, **names: str
     ) -> dict[str, Any]:
@@ -164,8 +193,9 @@ class Table:
             "TableName": self.name,
             "Key": dump({"pk": pk, "sk": sk}),
             "UpdateExpression": expression,
-            "ExpressionAttributeValues": dump(values),
         }
+        if values:
+            action["ExpressionAttributeValues"] = dump(values)
         if condition:
             action["ConditionExpression"] = condition
         if names:

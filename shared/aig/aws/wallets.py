@@ -1,25 +1,30 @@
 """Wallets, holds and ledger rows: every movement of money is one transaction here.
 
-Items, all under the account's own partition:
-  wallet             available, held
-  key#<id>           spent, and room where the key has a cap (written when the key is made: aws/keys.py)
-  rate#<id>#<minute> hits
-  hold#<request>     phase held | posted | void, amount, prices, expires_at; in the index `expiry` while held
-  txn#<id>           a ledger row
+Items under the partition of the tenant, whose key made the call:
+  rate#<owner>#<minute>   hits
+  spend#<owner>#<period>  used (spent, and held where the owner has a cap), spent, told_cap (which notice was written)
+  hold#<request>          phase held | posted | void, amount, prices, expires_at; in the index `expiry` while held
+under that of the account that pays, which is the tenant or the parent of the sub-account that it is:
+  wallet                  available, held
+  free#<day>              hits of the free tier
+  txn#<id>                a ledger row
 and under the platform's partition loss#<id>.
 """
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from aig import limits
+from aig.aws.events import event_item
 from aig.aws.json_api import PATIENCE_S
 from aig.aws.table import Table
+from aig.events import Event
 from aig.keys import Caller
+from aig.limits import Limits
 from aig.money.hold import Hold, Settlement
-from aig.money.ledger import Credit, Debit, KeySpend, Loss, Wallet
+from aig.money.ledger import Credit, Debit, Loss, Spend, Wallet
 from aig.money.pricing import Prices
 from aig.money.units import Nano
 from aig.ports import HoldRefused, Limit
@@ -27,6 +32,7 @@ from aig.ports import HoldRefused, Limit
 PLATFORM = "platform"
 EXPIRY_BUCKETS = 4  # a partition of the index takes 1,000 writes a second; the sweeper reads them all
 _RESOLVED_HOLD_KEPT_S = 7 * 24 * 3600
+_COUNTER_KEPT_S = 600  # behind the window that it counts
 
 
 def _bucket(request_id: str) -> str:
@@ -34,50 +40,66 @@ def _bucket(request_id: str) -> str:
 
 
 class DynamoWallets:
-    def __init__(self, table: Table, settle_patience_s: float = 20.0) -> None:
+    """`free_requests` is how many a day of the free tier an account has."""
+
+    def __init__(self, table: Table, settle_patience_s: float = 20.0, free_requests: int = 0) -> None:
         self._table = table
         self._settle_patience_s = settle_patience_s
+        self._free_requests = free_requests
 
     async def take(self, hold: Hold, caller: Caller) -> None:
-        account, amount = hold.account_id, {":amount": hold.amount}
-        actions: list[dict[str, Any]] = [self._table.put_action(_hold_item(hold))]
-        meaning: list[Limit | None] = [None]
-        if caller.rpm is not None:
-            minute = limits.window(hold.created_at)
-            actions.append(
-                self._table.update_action(
-                    account,
-                    f"rate#{hold.key_id}#{minute}",
-                    "SET #ttl = :ttl ADD hits :one",
-                    {":ttl": limits.window_ends(minute) + 600, ":one": 1, ":limit": caller.rpm},
-                    "attribute_not_exists(hits) OR hits < :limit",
-                    ttl="ttl",
-                )
-            )
-            meaning.append("rate")
-        actions.append(
-            self._table.update_action(
-                account,
-                "wallet",
-                "SET available = available - :amount, held = held + :amount",
-                amount,
-                "available >= :amount",
-            )
-        )
-        meaning.append("balance")
-        if hold.capped:
-            actions.append(
-                self._table.update_action(
-                    account, f"key#{hold.key_id}", "SET room = room - :amount", amount, "room >= :amount"
-                )
-            )
-            meaning.append("cap")
-        failed = await self._table.transact(actions)
+        takings = list(self._takings(hold, caller))
+        failed = await self._table.transact([self._table.put_action(_hold_item(hold)), *(one for one, _ in takings)])
         if failed:
-            raise HoldRefused([limit for at in failed if (limit := meaning[at])])
+            raise HoldRefused([takings[at - 1][1] for at in failed if at])
+
+    def _takings(self, hold: Hold, caller: Caller) -> Iterator[tuple[dict[str, Any], Limit]]:
+        """What a hold takes from rates, free tier, wallet and caps, each with the limit that may refuse it.
+
+        Raises HoldRefused where nobody has to ask.
+        """
+        table, tenant, payer, amount = self._table, hold.account_id, hold.payer_id, hold.amount
+        minute = limits.window(hold.created_at)
+        for one in caller.limits:
+            if one.rpm is not None:
+                ends = limits.window_ends(minute)
+                yield table.count_action(tenant, f"rate#{one.owner}#{minute}", one.rpm, ends + _COUNTER_KEPT_S), "rate"
+        if hold.free:
+            day = limits.period(hold.created_at, "daily")
+            assert day.ends_at is not None
+            expires = day.ends_at + _COUNTER_KEPT_S
+            yield table.count_action(payer, f"free#{day.name}", self._free_requests, expires), "free"
+        if amount:
+            yield (
+                table.update_action(
+                    payer,
+                    "wallet",
+                    "SET available = available - :amount, held = held + :amount",
+                    {":amount": amount},
+                    "available >= :amount",
+                ),
+                "balance",
+            )
+        for one in caller.limits:
+            name = f"{one.owner}#{limits.period(hold.created_at, one.reset).name}"
+            if one.cap is None or name not in hold.capped:
+                continue
+            limit: Limit = "sub_account_cap" if one.owner == tenant else "cap"
+            if amount > one.cap:  # a counter that is not there yet would let it through
+                raise HoldRefused([limit])
+            yield (
+                table.update_action(
+                    tenant,
+                    f"spend#{name}",
+                    "ADD used :amount",
+                    {":amount": amount, ":most": one.cap - amount},
+                    "attribute_not_exists(used) OR used <= :most",
+                ),
+                limit,
+            )
 
     async def post(self, hold: Hold, settlement: Settlement, debit: Debit, *losses: Loss) -> bool:
-        entry = self._table.put_action(_debit_item(hold.account_id, hold.key_id, debit))
+        entry = self._table.put_action(_debit_item(hold, debit))
         return await self._resolve(hold, "posted", settlement.released, settlement.charged, [entry], losses)
 
     async def void(self, hold: Hold, *losses: Loss) -> bool:
@@ -92,38 +114,46 @@ class DynamoWallets:
         entries: list[dict[str, Any]],
         losses: Sequence[Loss],
     ) -> bool:
-        account, table = hold.account_id, self._table
+        table = self._table
         resolve = table.update_action(
-            account,
+            hold.account_id,
             f"hold#{hold.request_id}",
             "SET phase = :phase, charged = :charged, #ttl = :ttl REMOVE expiry_bucket",
             {":phase": phase, ":charged": charged, ":ttl": hold.expires_at + _RESOLVED_HOLD_KEPT_S, ":held": "held"},
             "phase = :held",
             ttl="ttl",
         )
-        wallet = table.update_action(
-            account,
-            "wallet",
-            "SET available = available + :released, held = held - :amount",
-            {":released": released, ":amount": hold.amount},
-        )
-        actions = [resolve, wallet, *entries]
-        key = f"key#{hold.key_id}"
-        if hold.capped:
+        actions = [resolve, *entries]
+        if hold.amount:
             actions.append(
                 table.update_action(
-                    account,
-                    key,
-                    "SET room = room + :released ADD spent :charged",
-                    {":released": released, ":charged": charged},
+                    hold.payer_id,
+                    "wallet",
+                    "SET available = available + :released, held = held - :amount",
+                    {":released": released, ":amount": hold.amount},
                 )
             )
-        elif charged:
-            actions.append(table.update_action(account, key, "ADD spent :charged", {":charged": charged}))
+        for name in hold.spends:
+            used = charged - hold.amount if name in hold.capped else charged
+            if used or charged:
+                values = {":used": used, ":charged": charged}
+                actions.append(
+                    table.update_action(hold.account_id, f"spend#{name}", "ADD used :used, spent :charged", values)
+                )
         actions += [table.put_action(_loss_item(loss)) for loss in losses]
         # A run that was delivered is worth more patience than a hold, which the sweeper gives back.
         patience = self._settle_patience_s if phase == "posted" else PATIENCE_S
         return not await table.transact(actions, patience)
+
+    async def tell_spend_exceeded(self, account_id: str, counter: str, cap: int, event: Event) -> bool:
+        mark = self._table.update_action(
+            account_id,
+            f"spend#{counter}",
+            "SET told_cap = :cap",
+            {":cap": cap},
+            "attribute_not_exists(told_cap) OR told_cap <> :cap",
+        )
+        return not await self._table.transact([mark, self._table.put_action(event_item(event))])
 
     async def credit(self, account_id: str, credit: Credit) -> bool:
         row: dict[str, Any] = {
@@ -144,13 +174,11 @@ class DynamoWallets:
         item = await self._table.get(account_id, "wallet") or {}
         return Wallet(Nano(item.get("available", 0)), Nano(item.get("held", 0)))
 
-    async def key_spend(self, account_id: str, key_id: str) -> KeySpend:
-        item = await self._table.get(account_id, f"key#{key_id}") or {}
-        spent, cap = item.get("spent", 0), item.get("cap")
-        if cap is None:
-            return KeySpend(Nano(spent))
-        room = item["room"]
-        return KeySpend(Nano(spent), Nano(room), Nano(cap - room - spent))
+    async def spend(self, account_id: str, limits_: Limits, now: float) -> Spend:
+        name = limits.period(now, limits_.reset).name
+        item = await self._table.get(account_id, f"spend#{limits_.owner}#{name}") or {}
+        spent, used = item.get("spent", 0), item.get("used", 0)
+        return Spend(Nano(spent), Nano(used - spent), limits_.cap)
 
     async def expired(self, now: int) -> Sequence[Hold]:
         found: list[Hold] = []
@@ -173,7 +201,10 @@ def _hold_item(hold: Hold) -> dict[str, Any]:
         "amount": hold.amount,
         "model": hold.model,
         "prices": json.dumps({key: prices.to_json() for key, prices in hold.prices.items()}, separators=(",", ":")),
+        "parent_id": hold.parent_id,
+        "spends": hold.spends,
         "capped": hold.capped,
+        "free": hold.free,
         "created_at": hold.created_at,
         "expires_at": hold.expires_at,
         "expiry_bucket": _bucket(hold.request_id),
@@ -190,25 +221,30 @@ def _load_hold(item: dict[str, Any]) -> Hold:
         prices={key: Prices.from_json(table) for key, table in json.loads(item["prices"]).items()},
         created_at=item["created_at"],
         expires_at=item["expires_at"],
+        parent_id=item.get("parent_id"),
+        spends=item["spends"],
         capped=item["capped"],
+        free=item["free"],
     )
 
 
-def _debit_item(account_id: str, key_id: str, debit: Debit) -> dict[str, Any]:
+def _debit_item(hold: Hold, debit: Debit) -> dict[str, Any]:
     return {
-        "pk": account_id,
+        "pk": hold.payer_id,
         "sk": f"txn#{debit.id}",
         "kind": "debit",
         "amount": debit.amount,
         "upstream_cost": debit.upstream_cost,
         "request_id": debit.request_id,
-        "key_id": key_id,
+        "key_id": hold.key_id,
+        "sub_account": hold.account_id if hold.parent_id else None,
         "model": debit.model,
         "provider": debit.provider,
         "units": json.dumps(dict(debit.usage.units), separators=(",", ":")),
         "estimated": debit.usage.estimated,
         "service_tier": debit.usage.service_tier,
         "tag": debit.tag,
+        "cache_hit": debit.cache_hit,
         "created_at": debit.created_at,
     }
 

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from aig import keys
 from aig.clock import Clock
 from aig.errors import Forbidden, InternalError, Unauthenticated
-from aig.keys import Caller, Scope, StoredKey
+from aig.keys import Caller, Scope
 from aig.ports import Keys, Secrets
 
 CACHED_S = 30.0
@@ -24,7 +24,7 @@ class Authenticator:
         self._store = store
         self._secrets = secrets
         self._clock = clock
-        self._cache: OrderedDict[str, tuple[float, StoredKey]] = OrderedDict()
+        self._cache: OrderedDict[bytes, tuple[float, Caller]] = OrderedDict()  # by the digest of the whole key
 
     def __call__(self, scope: Scope | None = None) -> Callable[[Request], Awaitable[Caller]]:
         """A dependency that lets callers with this scope pass, or every caller."""
@@ -46,24 +46,26 @@ class Authenticator:
         pepper = await self._secrets.get("pepper")
         if pepper is None:
             raise InternalError("The gateway has no key pepper. The operator has to set it.", code="not_configured")
-        stored = await self._find(secret.public_id)
-        caller = keys.verify(secret, pepper.encode(), stored, self._clock.now())
-        if caller is None:
+        caller = await self._find(secret.public_id, keys.digest(secret, pepper.encode()))
+        if caller is None or not caller.is_current(self._clock.now()):
             raise _refused()
         return caller
 
-    async def _find(self, public_id: str) -> StoredKey | None:
+    async def _find(self, public_id: str, digest: bytes) -> Caller | None:
+        """An unknown key and one whose secret is wrong cost the same: one digest, one look into the store."""
         now = self._clock.monotonic()
-        cached = self._cache.get(public_id)
+        cached = self._cache.get(digest)
         if cached is not None and now - cached[0] < CACHED_S:
             return cached[1]
-        stored = await self._store.find(public_id)
-        self._cache.pop(public_id, None)
-        if stored is not None:
-            self._cache[public_id] = (now, stored)
+        credential = await self._store.find(public_id)
+        good = keys.opens(digest, credential)
+        caller = await self._store.caller(credential) if good and credential is not None else None
+        self._cache.pop(digest, None)
+        if caller is not None:
+            self._cache[digest] = (now, caller)
             if len(self._cache) > CACHED_KEYS:
                 self._cache.popitem(last=False)
-        return stored
+        return caller
 
 
 def _refused() -> Unauthenticated:

@@ -5,7 +5,8 @@ from typing import Any
 
 from starlette.responses import Response
 
-from aig.errors import AIGError, InternalError, InvalidRequest, MethodNotAllowed, NotFound
+from aig.errors import AIGError, InternalError, InvalidRequest, MethodNotAllowed, NotFound, RateLimited
+from aig.limits import Rate
 
 
 def error_body(error: AIGError, trace_id: str) -> dict[str, Any]:
@@ -21,10 +22,21 @@ def error_body(error: AIGError, trace_id: str) -> dict[str, Any]:
     }
 
 
+def rate_headers(rate: Rate) -> dict[str, str]:
+    """OpenAI's headers. What is left is an upper bound: other environments may have let requests through."""
+    return {
+        "x-ratelimit-limit-requests": str(rate.limit),
+        "x-ratelimit-remaining-requests": str(rate.remaining),
+        "x-ratelimit-reset-requests": f"{rate.reset_s}s",
+    }
+
+
 def error_response(error: AIGError, trace_id: str) -> Response:
     headers = {} if error.retry_after is None else {"retry-after": str(error.retry_after)}
     if error.attempts is not None:
         headers["x-aig-attempts"] = str(error.attempts)
+    if isinstance(error, RateLimited) and error.rpm is not None and error.retry_after is not None:
+        headers |= rate_headers(Rate(error.rpm, 0, error.retry_after))
     if error.status == 401:
         headers["www-authenticate"] = "Bearer"
     body = json.dumps(error_body(error, trace_id)).encode()

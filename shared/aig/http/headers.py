@@ -6,6 +6,7 @@ from starlette.requests import Request
 
 from aig.call import Options, Receipt
 from aig.errors import InvalidRequest
+from aig.http.errors import rate_headers
 from aig.ids import Ids
 from aig.money.units import usd
 
@@ -13,6 +14,12 @@ TRACE_KEY = "aig.trace_id"  # in the ASGI scope
 _TRACE_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _TAG = re.compile(r"(?!.*\.\.)[A-Za-z0-9._:/@-]{1,128}")
 _SESSION = re.compile(r"[\x21-\x7e]{1,128}")
+TAG_FORM = "1 to 128 letters, digits and . _ : / @ - without two dots in a row"
+
+
+def is_tag(text: str) -> bool:
+    """Whether costs may be attributed to it: `TAG_FORM`."""
+    return _TAG.fullmatch(text) is not None
 
 
 def trace_id(sent: str | None, ids: Ids) -> str:
@@ -30,10 +37,8 @@ def _choice(request: Request, name: str, allowed: tuple[str, ...]) -> str:
 def call_options(request: Request) -> Options:
     """Raises InvalidRequest for a header that cannot mean anything."""
     tag = request.headers.get("x-aig-tag", "")
-    if tag and not _TAG.fullmatch(tag):
-        raise InvalidRequest(
-            "x-aig-tag takes 1 to 128 letters, digits and . _ : / @ - without two dots in a row.", param="x-aig-tag"
-        )
+    if tag and not is_tag(tag):
+        raise InvalidRequest(f"x-aig-tag takes {TAG_FORM}.", param="x-aig-tag")
     session = request.headers.get("x-sandbox-id", "")
     if session and not _SESSION.fullmatch(session):
         raise InvalidRequest("x-sandbox-id takes 1 to 128 printable ASCII characters.", param="x-sandbox-id")
@@ -54,6 +59,8 @@ def receipt_headers(receipt: Receipt) -> dict[str, str]:
         "x-aig-attempts": str(receipt.attempts),
         "x-cache": receipt.cache,
     }
+    if receipt.rate is not None:
+        headers |= rate_headers(receipt.rate)
     if receipt.cost is not None:
         headers["x-aig-cost"] = usd(receipt.cost)
     return headers

@@ -25,6 +25,7 @@ _MEANINGS = {
     402: "The wallet or a cap does not cover the request",
     403: "The key may not do this",
     404: "There is no such model or object",
+    409: "It is not in a state for this",
     405: "The path does not take this method",
     413: "The request is too large",
     415: "The body is not JSON",

@@ -91,7 +91,9 @@ def affordable(bids: Sequence[Bid], room: int) -> Quote | None:
 class Hold:
     """Money set aside for one request. `prices` is the snapshot it will be settled by; `expires_at` unix seconds.
 
-    `prices` goes by the candidate's key, `provider/vendor/model`; `model` is the first that was to be tried.
+    `prices` goes by the candidate's key, `provider/vendor/model`; `model` is the first that was to be tried. `spends`
+    names the counters that its charge counts in, as `<owner>#<period>`; those in `capped` count the hold too. `free`
+    holds are of the free tier: they cost nothing.
     """
 
     request_id: str
@@ -102,7 +104,15 @@ class Hold:
     prices: Mapping[str, Prices]
     created_at: int
     expires_at: int
-    capped: bool = False  # whether the key's spend cap took part
+    parent_id: str | None = None  # whose wallet pays, if it is a sub-account's
+    spends: tuple[str, ...] = ()
+    capped: tuple[str, ...] = ()
+    free: bool = False
+
+    @property
+    def payer_id(self) -> str:
+        """The account whose wallet it is taken from."""
+        return self.parent_id or self.account_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,5 +126,7 @@ class Settlement:
 
 def settle(hold: Hold, price: Nano) -> Settlement:
     """A customer never pays more than was held: a cap is a hard line, and an excess is the platform's loss."""
+    if hold.free:
+        return Settlement(Nano(0), Nano(0), Nano(0))
     charged = min(price, hold.amount)
     return Settlement(Nano(charged), Nano(hold.amount - charged), Nano(price - charged))

@@ -20,6 +20,7 @@ class Debit:
     usage: Usage
     created_at: int
     tag: str | None = None
+    cache_hit: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +60,14 @@ class Wallet:
 
 
 @dataclass(frozen=True, slots=True)
-class KeySpend:
-    """What a key has spent, what its cap leaves it (None without a cap), and what its runs in flight hold of it."""
+class Spend:
+    """What an owner has spent in a period, what its runs in flight hold beside that, and its cap for the period."""
 
     spent: Nano
-    room: Nano | None = None
-    held: Nano | None = None
+    held: Nano
+    cap: int | None = None
+
+    @property
+    def room(self) -> Nano | None:
+        """What the cap leaves; None without one. A cap that was lowered below what is spent leaves nothing."""
+        return None if self.cap is None else Nano(max(0, self.cap - self.spent - self.held))

@@ -1,6 +1,7 @@
 """The table of bad inputs, through the real apps: the answer, no 500, no call to a provider, and no charge.
 
 Rows 37 to 39 and 55 to 58 need a server: test_wires.py. Rows 111 and 116 to 124 need a provider: test_upstreams.py.
+Row 20 is in ../test_sub_accounts.py, row 115 in ../test_free_tier.py.
 """
 
 import json
@@ -41,11 +42,9 @@ TABLE: Final = [
     *bodies.PARAMETERS,
     *bodies.BUDGETS,
 ]
-ELSEWHERE: Final = {37, 38, 39, 55, 56, 57, 58, 111, *range(116, 125)}
+ELSEWHERE: Final = {20, 115, 37, 38, 39, 55, 56, 57, 58, 111, *range(116, 125)}
 NOT_YET: Final = {
-    20: "there are no sub-accounts yet",
     66: "there are no evals yet",
-    115: "there is no free tier yet",
 }
 
 _KEYS: Final[Mapping[SenderKind, Mapping[str, Any]]] = {

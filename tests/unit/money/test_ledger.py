@@ -5,7 +5,7 @@ from dataclasses import FrozenInstanceError, fields
 import pytest
 
 from aig.modalities.usage import Usage
-from aig.money.ledger import Credit, Debit, KeySpend, Loss, Wallet
+from aig.money.ledger import Credit, Debit, Loss, Spend, Wallet
 from aig.money.units import Nano
 
 ROWS = (
@@ -13,16 +13,18 @@ ROWS = (
     Credit("topup_1", Nano(5), created_at=0),
     Loss("txn_2", "req_1", "acct_1", "sandbox/echo", "sandbox", Nano(1), "over_hold", created_at=0),
     Wallet(Nano(1), Nano(0)),
-    KeySpend(Nano(1)),
+    Spend(Nano(1), Nano(0)),
 )
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: type(row).__name__)
-def test_no_row_can_be_changed(row: Debit | Credit | Loss | Wallet | KeySpend) -> None:
+def test_no_row_can_be_changed(row: Debit | Credit | Loss | Wallet | Spend) -> None:
     for field in fields(row):
         with pytest.raises(FrozenInstanceError):
             setattr(row, field.name, getattr(row, field.name))
 
 
-def test_a_key_without_a_cap_has_no_room_to_speak_of() -> None:
-    assert KeySpend(Nano(1)).room is None
+def test_room_is_what_a_cap_leaves() -> None:
+    assert Spend(Nano(1), Nano(2), 10).room == 7
+    assert Spend(Nano(9), Nano(2), 10).room == 0  # the cap was lowered below what is spent
+    assert Spend(Nano(1), Nano(0)).room is None

@@ -1,0 +1,50 @@
+"""What a refused call tells of: each notice is an event that is written once, however many calls are refused."""
+
+from collections.abc import Awaitable, Callable
+
+from aig import limits
+from aig.call import Gateway
+from aig.events import Event
+from aig.keys import Caller
+from aig.limits import Limits
+from aig.money.units import Nano, usd
+
+_REMEMBERED = 10_000
+
+
+async def spend_exceeded(gateway: Gateway, caller: Caller, limit: Limits) -> None:
+    """`subaccount.spend.exceeded`, to the account that pays: once for each period and cap."""
+    now = gateway.clock.now()
+    period = limits.period(now, limit.reset)
+    event = Event(
+        id=gateway.ids.new("evt"),
+        type="subaccount.spend.exceeded",
+        account_id=caller.payer_id,
+        data={
+            "sub_account": limit.owner,
+            "spend_cap": usd(Nano(limit.cap or 0)),
+            "spend_cap_reset": limit.reset,
+            "resets_at": period.ends_at,
+        },
+        created_at=int(now),
+    )
+    counter = f"{limit.owner}#{period.name}"
+    await _once(
+        gateway,
+        f"{counter}#{limit.cap}",
+        lambda: gateway.wallets.tell_spend_exceeded(caller.account_id, counter, limit.cap or 0, event),
+    )
+
+
+async def _once(gateway: Gateway, name: str, tell: Callable[[], Awaitable[bool]]) -> None:
+    """Not again in this environment; a store that is busy keeps nobody's answer back."""
+    if name in gateway.told:
+        return
+    try:
+        await tell()
+    except Exception as error:
+        gateway.telemetry.alarm("NoticeFailed", error=type(error).__name__)
+        return
+    if len(gateway.told) >= _REMEMBERED:
+        gateway.told.clear()
+    gateway.told.add(name)

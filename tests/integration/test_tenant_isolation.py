@@ -1,0 +1,100 @@
+"""Nothing crosses between tenants: every route with an id in it answers a stranger as if there were no such id."""
+
+import json
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from aig.wiring import Container
+from local.template import ROOT
+from tests.apps import App
+from tests.builders import Account, an_account
+from tests.integration.test_keys import call
+from tests.integration.test_sub_accounts import sub_account
+
+ALL = ["admin", "inference", "usage:read"]
+BODIES: dict[tuple[str, str], Any] = {
+    ("PATCH", "/v1/keys/{key_id}"): {"rpm": 1},
+    ("POST", "/v1/keys/{key_id}/rotate"): {},
+    ("PATCH", "/v1/sub-accounts/{sub_account_id}"): {"name": "n"},
+    ("POST", "/v1/sub-accounts/{sub_account_id}/rotate-key"): {},
+}
+
+
+async def _a_key(accounts: App, owner: Account) -> str:
+    return owner.key_id
+
+
+async def _a_sub_account(accounts: App, owner: Account) -> str:
+    return str((await sub_account(accounts, owner))[0]["id"])
+
+
+# What makes an object of a tenant's, by the name of its id in a path.
+MAKERS: dict[str, Callable[[App, Account], Awaitable[str]]] = {
+    "key_id": _a_key,
+    "sub_account_id": _a_sub_account,
+}
+PUBLIC = {"model"}  # the same for everybody
+
+
+def routes() -> list[tuple[str, str, str]]:
+    """Method, path and name of the id, for each route of the OpenAPI document that names an object of a tenant's."""
+    document = json.loads((ROOT / "functions/models/openapi.json").read_text(encoding="utf-8"))
+    found = []
+    for path, methods in document["paths"].items():
+        names = set(re.findall(r"\{(\w+)\}", path)) - PUBLIC
+        found += [(method.upper(), path, name) for method in methods for name in names]
+    return found
+
+
+def test_every_route_with_an_id_is_in_the_table() -> None:
+    found = routes()
+    assert len(found) >= 7
+    assert {name for *_, name in found} <= MAKERS.keys()
+    assert {(method, path) for method, path, _ in found if method in ("POST", "PATCH", "PUT")} <= BODIES.keys()
+
+
+@pytest.mark.parametrize(("method", "path", "name"), routes(), ids=str)
+async def test_a_strangers_id_is_an_unknown_id(
+    accounts: App, container: Container, method: str, path: str, name: str
+) -> None:
+    """Of another account, of a sibling sub-account, of the parent seen from the child, and of the child's by its id."""
+    owner, stranger = await an_account(container), await an_account(container)
+    _, child = await sub_account(accounts, owner, scopes=ALL)
+    _, sibling = await sub_account(accounts, owner, scopes=ALL)
+    body = BODIES.get((method, path))
+    own = await MAKERS[name](accounts, owner)
+    unknown = own[:-1] + ("0" if own[-1] != "0" else "1")
+
+    async def answers(caller: Account, theirs: str) -> tuple[int, str]:
+        shown = await call(accounts, caller, method, path.replace(f"{{{name}}}", theirs), body)
+        text = shown.text.replace(shown.headers["x-request-id"], "")
+        return shown.status_code, text
+
+    looks = [(stranger, own), (child, own)]
+    if name == "key_id":
+        looks += [(sibling, child.key_id), (owner, child.key_id)]
+    for caller, theirs in looks:
+        seen = await answers(caller, theirs)
+        assert seen == await answers(caller, unknown)
+        assert seen[0] in (403, 404)
+        assert seen[0] == 404 or caller is child
+    events, _ = await container.events.page(owner.id, limit=100)
+    assert "key.rotated" not in {event.type for event in events}
+
+
+async def test_lists_hold_ones_own_only(accounts: App, container: Container) -> None:
+    owner, stranger = await an_account(container), await an_account(container)
+    told, child = await sub_account(accounts, owner, scopes=ALL)
+    keys = {who.id: (await call(accounts, who, "GET", "/v1/keys")).json()["data"] for who in (owner, stranger, child)}
+    assert {who: [key["id"] for key in data] for who, data in keys.items()} == {
+        owner.id: [owner.key_id],
+        stranger.id: [stranger.key_id],
+        child.id: [child.key_id],
+    }
+    assert (await call(accounts, stranger, "GET", "/v1/sub-accounts")).json()["data"] == []
+    assert [one["id"] for one in (await call(accounts, owner, "GET", "/v1/sub-accounts")).json()["data"]] == [
+        told["id"]
+    ]
