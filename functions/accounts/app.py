@@ -1,4 +1,4 @@
-"""/v1/wallet, /v1/key, /v1/keys and /v1/sub-accounts: what callers may know and change of their own money and keys."""
+"""/v1/account, /v1/wallet, /v1/key, /v1/keys and /v1/sub-accounts: callers' own settings, money and keys."""
 
 from typing import Annotated
 
@@ -13,6 +13,7 @@ from aig.http.json_answer import JsonAnswer
 from aig.http.reference import operation
 from aig.keys import Caller
 from aig.money.units import usd
+from functions.accounts.account import AccountRoutes
 from functions.accounts.keys import KeyRoutes
 from functions.accounts.sub_accounts import SubAccountRoutes
 
@@ -20,6 +21,7 @@ container = wiring.container()
 authenticated = Authenticator(container.keys, container.secrets, container.clock)
 app = create_app("AIgateway accounts", container.ids, container.telemetry, container.close)
 handler = Mangum(app, lifespan="off")
+app.include_router(AccountRoutes(container, authenticated).router())
 app.include_router(KeyRoutes(container, authenticated).router())
 app.include_router(SubAccountRoutes(container, authenticated).router())
 

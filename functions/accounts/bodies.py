@@ -1,6 +1,6 @@
 """The bodies of requests about keys and sub-accounts. Every field may be left out; null takes a limit away."""
 
-from typing import Annotated, Any, NotRequired, TypeVar
+from typing import Annotated, Any, Literal, NotRequired, TypeVar
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
@@ -89,6 +89,15 @@ class RotationBody(TypedDict):
     grace_period_s: NotRequired[Annotated[int, Field(ge=0, le=MAX_GRACE_S)]]
 
 
+@with_config(ConfigDict(strict=True, extra="forbid"))
+class AccountChanges(TypedDict):
+    """Body of PATCH /v1/account."""
+
+    name: NotRequired[Name]
+    request_retention: NotRequired[Literal["full", "none"]]
+
+
+ACCOUNT_CHANGES: TypeAdapter[AccountChanges] = TypeAdapter(AccountChanges)
 KEY: TypeAdapter[KeyBody] = TypeAdapter(KeyBody)
 KEY_CHANGES: TypeAdapter[KeyChanges] = TypeAdapter(KeyChanges)
 SUB_ACCOUNT: TypeAdapter[SubAccountBody] = TypeAdapter(SubAccountBody)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from aig.breaker import RetryBudget
 from aig.catalog.model import Catalog
@@ -12,10 +12,12 @@ from aig.ids import Ids
 from aig.keys import Caller
 from aig.limits import FreeTier, Rate, RateCounts
 from aig.modalities.demand import Demand
+from aig.modalities.usage import Usage
 from aig.money.hold import Hold
 from aig.money.ledger import Loss, LossReason
 from aig.money.units import Nano
 from aig.ports import Adapters, Keys, Once, Resolver, Secrets, Telemetry, Wallets
+from aig.records import Record, Recording
 from aig.traffic import Traffic
 
 # API Gateway cuts an answer that is silent for 300 s, Lambda a function after 900 s: we must be done before.
@@ -53,6 +55,9 @@ class Options:
     cache: Literal["auto", "force", "skip"] = "auto"
     routing: Routing = "auto"
     session: str = ""
+    request_id: str | None = None  # the id of ours that the client sees, where it sent none
+    retain: bool = True  # whether its record may hold the bodies
+    recording: Recording | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,36 @@ class OpenCall:
     began_at: float  # by the monotonic clock
     rate: Rate | None = None
     losses: list[Loss] = field(default_factory=list)  # of attempts that came to nothing
+
+    def record(
+        self, receipt: Receipt | None, usage: Usage | None, answer: Mapping[str, Any] | None, error: str | None
+    ) -> Record | None:
+        """The record of how it ended, where one is wanted. `receipt` is None where nobody answered."""
+        recording, hold = self.options.recording, self.hold
+        if recording is None:
+            return None
+        kept = recording.request is not None
+        return Record(
+            id=hold.request_id,
+            account_id=hold.account_id,
+            key_id=hold.key_id,
+            trace_id=self.options.trace_id,
+            operation=recording.operation,
+            streamed=recording.streamed,
+            created_at=hold.created_at,
+            duration_ms=round((self.gateway.clock.monotonic() - self.began_at) * 1000),
+            model=receipt.model if receipt else hold.model,
+            provider=receipt.provider if receipt else None,
+            attempts=receipt.attempts if receipt else None,
+            cost=(receipt.cost if receipt else None) or Nano(0),
+            units={unit: count for unit, count in usage.units.items() if count} if usage else {},
+            estimated=usage.estimated if usage else False,
+            cache=receipt.cache if receipt else "skip",
+            tag=self.options.tag or self.caller.default_tag,
+            error=error,
+            request=recording.request,
+            answer=answer if kept else None,
+        )
 
     def max_output(self, candidate: Candidate) -> int:
         """The output tokens that were paid for, or fewer where it cannot say as much."""

@@ -30,10 +30,11 @@ def _bid(candidate: Candidate, demand: Demand) -> money.Bid:
 
 
 async def take_hold(
-    gateway: Gateway, caller: Caller, candidates: Sequence[Candidate], demand: Demand
+    gateway: Gateway, caller: Caller, candidates: Sequence[Candidate], demand: Demand, request_id: str | None = None
 ) -> tuple[money.Hold, int]:
     """A hold that covers whichever candidate serves, and the output tokens that it pays for. Raises AIGError."""
-    taking = _Taking(gateway, caller, candidates, [_bid(candidate, demand) for candidate in candidates])
+    bids = [_bid(candidate, demand) for candidate in candidates]
+    taking = _Taking(gateway, caller, candidates, bids, request_id or gateway.ids.new("req"))
     quote = money.worst_case(taking.bids)
     free = gateway.free_tier is not None and gateway.free_tier.covers(demand.models, gateway.clock.now())
     if free and (hold := await taking.free()):
@@ -59,6 +60,7 @@ class _Taking:
     caller: Caller
     candidates: Sequence[Candidate]
     bids: Sequence[money.Bid]
+    request_id: str
 
     async def take(self, caller: Caller, quote: money.Quote) -> tuple[money.Hold, int]:
         """Raises HoldRefused."""
@@ -70,7 +72,7 @@ class _Taking:
         now = int(self.gateway.clock.now())
         spends = {one.owner: f"{one.owner}#{limits.period(now, one.reset).name}" for one in caller.limits}
         return money.Hold(
-            request_id=self.gateway.ids.new("req"),
+            request_id=self.request_id,
             account_id=caller.account_id,
             key_id=caller.key_id,
             amount=quote.amount,

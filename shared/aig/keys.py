@@ -79,6 +79,7 @@ class Caller:
     default_tag: str | None = None
     expires_at: int | None = None
     parent_id: str | None = None
+    retain: bool = True  # whether records of its requests may hold their bodies
 
     @property
     def payer_id(self) -> str:

@@ -4,8 +4,8 @@ Tenancy, the cache and usage reports join in `begin` and `settle`; a stream take
 """
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
@@ -13,7 +13,7 @@ from aig.attempts import Start, attempt_each, record_success
 from aig.call import Gateway, OpenCall, Options, Reach, Receipt
 from aig.catalog.model import Provider
 from aig.catalog.routing import Candidate, Situation, candidates
-from aig.errors import InvalidRequest
+from aig.errors import AIGError, InvalidRequest
 from aig.holding import take_hold
 from aig.keys import Caller
 from aig.modalities import embed as embedding
@@ -57,17 +57,21 @@ async def run(
     options: Options,
     start: Start[T],
     usage_of: Callable[[T], Usage],
+    body_of: Callable[[T], Mapping[str, Any]] | None = None,
 ) -> Settled[T]:
-    """One unstreamed answer of any modality, settled. Raises AIGError; then nothing was charged."""
+    """One unstreamed answer of any modality, settled. Raises AIGError; then nothing was charged.
+
+    `body_of` is what of the answer its record is to hold.
+    """
     call = await begin(gateway, caller, demand, options)
     try:
         attempted = await attempt_each(call, start)
         record_success(call, attempted)
         usage = usage_of(attempted.answer)
-    except BaseException:
-        await void(call)
+    except BaseException as error:
+        await void(call, error)
         raise
-    receipt = await settle(call, attempted.candidate, attempted.attempts, usage)
+    receipt = await settle(call, attempted.candidate, attempted.attempts, usage, body_of and body_of(attempted.answer))
     return Settled(attempted.answer, usage, receipt)
 
 
@@ -80,7 +84,7 @@ async def complete_chat(gateway: Gateway, caller: Caller, request: ChatRequest, 
     def usage_of(result: ChatResult) -> Usage:
         return result.usage or estimate(request, len(output_text(result.body).encode()))
 
-    done = await run(gateway, caller, request.demand, options, start, usage_of)
+    done = await run(gateway, caller, request.demand, options, start, usage_of, lambda result: result.body)
     usage = {**usage_json(done.usage), "cost": _cost(done.receipt)}
     return Answer({**done.result.body, "model": done.receipt.model, "usage": usage}, done.receipt)
 
@@ -132,7 +136,7 @@ async def begin(gateway: Gateway, caller: Caller, demand: Demand, options: Optio
         today=datetime.fromtimestamp(gateway.clock.now(), UTC).date().isoformat(),
     )
     chosen = candidates(catalog, demand, options.routing, situation)
-    hold, output_tokens = await take_hold(gateway, caller, chosen, demand)
+    hold, output_tokens = await take_hold(gateway, caller, chosen, demand, options.request_id)
     rate = gateway.rates.hit(caller.limits, gateway.clock.now())
     return OpenCall(gateway, caller, options, demand, chosen, reaches, hold, output_tokens, began_at, rate)
 
@@ -158,8 +162,13 @@ async def _check_image_hosts(resolver: Resolver, demand: Demand) -> None:
             raise InvalidRequest(f"The image host {host[:100]!r} is not public.", param="messages")
 
 
-async def settle(call: OpenCall, candidate: Candidate, attempts: int, usage: Usage) -> Receipt:
-    """Charge a delivered run. It is delivered also when the charge fails: then it costs nothing and is our loss."""
+async def settle(
+    call: OpenCall, candidate: Candidate, attempts: int, usage: Usage, answer: Mapping[str, Any] | None
+) -> Receipt:
+    """Charge a delivered run, and keep its record.
+
+    It is delivered also when the charge fails: then it costs nothing and is our loss.
+    """
     gateway, hold = call.gateway, call.hold
     prices = hold.prices[candidate.key]
     settlement = money.settle(hold, pricing.charge(usage, prices))
@@ -178,15 +187,17 @@ async def settle(call: OpenCall, candidate: Candidate, attempts: int, usage: Usa
     if settlement.shortfall:
         losses.append(call.loss(candidate, settlement.shortfall, "over_hold"))
     charged = settlement.charged
+    receipt = Receipt(candidate.model.slug, candidate.offer.provider.name, attempts, charged, rate=call.rate)
     try:
-        post = gateway.wallets.post(hold, settlement, debit, *losses)
+        record = call.record(receipt, usage, answer, None)
+        post = gateway.wallets.post(hold, settlement, debit, *losses, record=record)
         posted = await asyncio.shield(gateway.traffic.beside(post))
     except Exception:  # the answer is there: whatever became of its charge, it is delivered
         posted = False
     if not posted:
         gateway.telemetry.alarm("SettleFailed", request_id=hold.request_id, amount=str(settlement.charged))
         charged = Nano(0)
-    receipt = Receipt(candidate.model.slug, candidate.offer.provider.name, attempts, charged, rate=call.rate)
+        receipt = replace(receipt, cost=charged)
     gateway.telemetry.request(
         outcome="posted" if posted else "not_posted",
         trace_id=call.options.trace_id,
@@ -201,14 +212,17 @@ async def settle(call: OpenCall, candidate: Candidate, attempts: int, usage: Usa
     return receipt
 
 
-async def void(call: OpenCall, candidate: Candidate | None = None, usage: Usage | None = None) -> None:
+async def void(
+    call: OpenCall, error: BaseException, candidate: Candidate | None = None, usage: Usage | None = None
+) -> None:
     """Give the hold back; what the provider charges us for `usage` all the same becomes a loss row."""
     gateway = call.gateway
+    record = call.record(None, None, None, error.code if isinstance(error, AIGError) else "internal_error")
     losses = [*call.losses]
     if candidate is not None and usage is not None:
         cost = pricing.upstream_cost(usage, call.hold.prices[candidate.key])
         losses.append(call.loss(candidate, cost, "broken_stream"))
     try:
-        await asyncio.shield(gateway.traffic.beside(gateway.wallets.void(call.hold, *losses)))
+        await asyncio.shield(gateway.traffic.beside(gateway.wallets.void(call.hold, *losses, record=record)))
     except Exception:
         gateway.telemetry.alarm("VoidFailed", request_id=call.hold.request_id)  # the sweeper gives it back

@@ -13,6 +13,7 @@ from aig.modalities.chat import ChatAdapter
 from aig.modalities.embed import EmbedAdapter
 from aig.money.hold import Hold, Settlement
 from aig.money.ledger import Credit, Debit, Loss, Spend, Wallet
+from aig.records import Record
 
 
 class Keys(Protocol):
@@ -51,12 +52,14 @@ class Wallets(Protocol):
         """Rate counters, wallet, spend caps and hold together. Raises HoldRefused."""
         ...
 
-    async def post(self, hold: Hold, settlement: Settlement, debit: Debit, *losses: Loss) -> bool:
-        """Resolve a hold by a charge. False if it was resolved before: nothing is done then."""
+    async def post(
+        self, hold: Hold, settlement: Settlement, debit: Debit, *losses: Loss, record: Record | None = None
+    ) -> bool:
+        """Resolve a hold by a charge, and keep the request's record. False, and nothing done, if it was resolved."""
         ...
 
-    async def void(self, hold: Hold, *losses: Loss) -> bool:
-        """Give a hold back. False if it was resolved before: nothing is done then."""
+    async def void(self, hold: Hold, *losses: Loss, record: Record | None = None) -> bool:
+        """Give a hold back, and keep the request's record. False, and nothing done, if it was resolved."""
         ...
 
     async def tell_spend_exceeded(self, account_id: str, counter: str, cap: int, event: Event) -> bool:

@@ -13,9 +13,10 @@ from typing import Any
 
 from aig.attempts import Attempted, attempt_each, record_failure, record_success
 from aig.call import STREAM_S, Gateway, OpenCall, Options, Receipt
-from aig.errors import ProviderUnavailable, UpstreamError, UpstreamTimeout
+from aig.errors import AIGError, ProviderUnavailable, UpstreamError, UpstreamTimeout
 from aig.keys import Caller
 from aig.modalities.chat import ChatChunk, ChatRequest, estimate, output_text, usage_json
+from aig.modalities.chat_assembly import Assembly
 from aig.modalities.upstream import Upstream
 from aig.modalities.usage import OUTPUT_UNITS, Usage
 from aig.money.units import usd
@@ -51,8 +52,8 @@ async def run(gateway: Gateway, caller: Caller, request: ChatRequest, options: O
 
     try:
         attempted = await attempt_each(call, start)
-    except BaseException:
-        await void(call)
+    except BaseException as error:
+        await void(call, error)
         raise
     candidate = attempted.candidate
     receipt = Receipt(candidate.model.slug, candidate.offer.provider.name, attempted.attempts, rate=call.rate)
@@ -68,6 +69,11 @@ def _says_something(chunk: ChatChunk) -> bool:
     )
 
 
+def _broken(error: UpstreamError) -> AIGError:
+    kind = UpstreamTimeout if error.kind == "timeout" else ProviderUnavailable
+    return kind("The provider broke off its answer. Nothing was charged; send the request again.")
+
+
 class _Relay:
     """What has been said so far, and what it consumed."""
 
@@ -79,6 +85,9 @@ class _Relay:
         self._open = set[int]()  # the choices that have not ended
         self._output_bytes = 0
         self._usage: Usage | None = None
+        self._assembly = Assembly()
+        recording = call.options.recording
+        self._keeps = recording is not None and recording.request is not None
 
     async def chunks(self) -> AsyncGenerator[dict[str, Any], None]:
         call, candidate, started = self._call, self._attempted.candidate, self._attempted.answer
@@ -94,11 +103,12 @@ class _Relay:
                         yield body
         except UpstreamError as error:
             record_failure(call, candidate, error)
-            await void(call, candidate, self._consumed())
-            yield self._error_chunk(error)
+            broken = _broken(error)
+            await void(call, broken, candidate, self._consumed())
+            yield self._error_chunk(broken)
             return
-        except BaseException:
-            await void(call, candidate, self._consumed())
+        except BaseException as error:
+            await void(call, error, candidate, self._consumed())
             raise
         record_success(call, self._attempted)
         usage = self._consumed()
@@ -108,7 +118,7 @@ class _Relay:
         )
         if cut := self._cut_chunk():
             yield cut
-        receipt = await settle(call, candidate, self._attempted.attempts, usage)
+        receipt = await settle(call, candidate, self._attempted.attempts, usage, self._assembly.body)
         if self._request.include_usage:
             usage_told = {**usage_json(usage), "cost": usd(receipt.cost or 0)}
             yield {**self._template, "choices": [], "usage": usage_told}
@@ -138,6 +148,8 @@ class _Relay:
         if self._request.include_usage:
             body["usage"] = None
         self._template = self._template or body
+        if self._keeps:
+            self._assembly.add(body)
         return body
 
     def _consumed(self) -> Usage:
@@ -150,16 +162,15 @@ class _Relay:
         ends = [{"index": index, "delta": {}, "finish_reason": "length"} for index in sorted(self._open)]
         return {**self._template, "choices": ends}
 
-    def _error_chunk(self, error: UpstreamError) -> dict[str, Any]:
+    def _error_chunk(self, error: AIGError) -> dict[str, Any]:
         """The shape that OpenAI's SDKs raise on, and that others read as the end of the choice."""
-        kind = UpstreamTimeout if error.kind == "timeout" else ProviderUnavailable
         return {
             **self._template,
             "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error"}],
             "error": {
-                "message": "The provider broke off its answer. Nothing was charged; send the request again.",
-                "type": kind.type,
-                "code": kind.default_code,
+                "message": error.message,
+                "type": error.type,
+                "code": error.code,
                 "param": None,
                 "request_id": self._call.options.trace_id,
             },

@@ -12,6 +12,7 @@ from aig.aws.health import DynamoHealth
 from aig.aws.json_api import JsonApi
 from aig.aws.keys import DynamoKeys
 from aig.aws.once import DynamoOnce
+from aig.aws.records import DynamoRecords
 from aig.aws.secrets import Environment, SecretsManager
 from aig.aws.sigv4 import Credentials
 from aig.aws.sub_accounts import DynamoSubAccounts
@@ -42,6 +43,7 @@ class Container:
     sub_accounts: DynamoSubAccounts
     wallets: DynamoWallets
     events: DynamoEvents
+    records: DynamoRecords
     health: DynamoHealth
     once: DynamoOnce
     secrets: Secrets
@@ -105,10 +107,9 @@ def container(
     free_tier = _free_tier(env.get("AIG_FREE_TIER", ""))
     region = env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or "us-east-1"
     dynamodb = env.get("AIG_DYNAMODB_ENDPOINT") or f"https://dynamodb.{region}.amazonaws.com"
-    table = Table(
-        JsonApi("dynamodb", "DynamoDB_20120810", "1.0", dynamodb, region, credentials),
-        env.get("AIG_CORE_TABLE", "core"),
-    )
+    api = JsonApi("dynamodb", "DynamoDB_20120810", "1.0", dynamodb, region, credentials)
+    table = Table(api, env.get("AIG_CORE_TABLE", "core"))
+    records = DynamoRecords(Table(api, env.get("AIG_REQUESTS_TABLE", "requests")))
     secrets: Secrets
     if secret_arn := env.get("AIG_SECRET_ARN"):
         endpoint = f"https://secretsmanager.{region}.amazonaws.com"
@@ -121,8 +122,9 @@ def container(
         table=table,
         keys=DynamoKeys(table),
         sub_accounts=DynamoSubAccounts(table),
-        wallets=DynamoWallets(table, free_requests=free_tier.requests_per_day if free_tier else 0),
+        wallets=DynamoWallets(table, records, free_requests=free_tier.requests_per_day if free_tier else 0),
         events=DynamoEvents(table),
+        records=records,
         health=DynamoHealth(table),
         once=DynamoOnce(table, clock),
         secrets=secrets,

@@ -12,6 +12,7 @@ from typing import Literal, NoReturn, get_args
 from typing_extensions import override
 
 from aig import pipeline, stream
+from aig.aws.records import DynamoRecords
 from aig.aws.table import Table
 from aig.aws.wallets import DynamoWallets
 from aig.catalog.model import Provider
@@ -22,6 +23,7 @@ from aig.modalities.upstream import Upstream
 from aig.money.hold import Hold, Settlement
 from aig.money.ledger import Debit, Loss
 from aig.ports import Adapter
+from aig.records import Record
 from aig_providers.registry import Registry
 from tests.concurrency.core import OPTIONS, Core, chat
 
@@ -46,8 +48,8 @@ def die() -> NoReturn:
 
 
 class _Wallets(DynamoWallets):
-    def __init__(self, table: Table, point: Point) -> None:
-        super().__init__(table)
+    def __init__(self, table: Table, records: DynamoRecords, point: Point) -> None:
+        super().__init__(table, records)
         self._point = point
 
     @override
@@ -59,10 +61,12 @@ class _Wallets(DynamoWallets):
             die()
 
     @override
-    async def post(self, hold: Hold, settlement: Settlement, debit: Debit, *losses: Loss) -> bool:
+    async def post(
+        self, hold: Hold, settlement: Settlement, debit: Debit, *losses: Loss, record: Record | None = None
+    ) -> bool:
         if self._point == "after the answer":
             die()
-        await super().post(hold, settlement, debit, *losses)
+        await super().post(hold, settlement, debit, *losses, record=record)
         die()
 
 
@@ -109,7 +113,7 @@ async def _main(job: Job) -> None:
     core = Core(job.endpoint, job.table)
     caller = await core.caller(job.key)
     ports = core.container()
-    gateway = replace(ports.gateway(_Upstream(job.point)), wallets=_Wallets(ports.table, job.point))
+    gateway = replace(ports.gateway(_Upstream(job.point)), wallets=_Wallets(ports.table, ports.records, job.point))
     if job.streamed:
         streamed = await stream.run(gateway, caller, chat(stream=True), OPTIONS)
         async for _ in streamed.chunks:

@@ -13,6 +13,7 @@ from aig.aws.wallets import DynamoWallets
 from aig.health import Minute
 from aig.money.hold import Hold, Settlement
 from aig.money.ledger import Debit, Loss
+from aig.records import Record
 from aig.traffic import Traffic
 from aig.wiring import Container
 from tests.apps import App, events
@@ -55,7 +56,9 @@ class _RefusedWallets(DynamoWallets):
     """What is posted is refused in a way that no retry mends."""
 
     @override
-    async def post(self, hold: Hold, settlement: Settlement, debit: Debit, *losses: Loss) -> bool:
+    async def post(
+        self, hold: Hold, settlement: Settlement, debit: Debit, *losses: Loss, record: Record | None = None
+    ) -> bool:
         raise AwsError("ValidationException", {})
 
 
@@ -64,7 +67,7 @@ async def test_an_answer_whose_charge_is_refused_is_delivered(
     chat: App, container: Container, logged: Log, streamed: bool
 ) -> None:
     account = await an_account(container)
-    chat.replace(wallets=_RefusedWallets(container.table))
+    chat.replace(wallets=_RefusedWallets(container.table, container.records))
     options: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}} if streamed else {}
     response = await chat.ask(account, **options)
     assert response.status_code == 200

@@ -16,6 +16,7 @@ from aig.keys import Caller
 from aig.money.hold import Hold, Settlement
 from aig.money.ledger import Debit, Loss
 from aig.ports import Adapter, StoreBusy
+from aig.records import Record
 from aig.sweep import CLOCK_SKEW_S
 from aig.wiring import Container
 from local.template import Stack
@@ -36,7 +37,7 @@ class BusyWallets(DynamoWallets):
     """A store that is busy whenever a hold is to be taken, posted or voided, as `busy` says."""
 
     def __init__(self, container: Container, *busy: str) -> None:
-        super().__init__(container.table)
+        super().__init__(container.table, container.records)
         self._busy = busy
 
     @override
@@ -45,14 +46,16 @@ class BusyWallets(DynamoWallets):
         await super().take(hold, caller)
 
     @override
-    async def post(self, hold: Hold, settlement: Settlement, debit: Debit, *losses: Loss) -> bool:
+    async def post(
+        self, hold: Hold, settlement: Settlement, debit: Debit, *losses: Loss, record: Record | None = None
+    ) -> bool:
         self._refuse("post")
-        return await super().post(hold, settlement, debit, *losses)
+        return await super().post(hold, settlement, debit, *losses, record=record)
 
     @override
-    async def void(self, hold: Hold, *losses: Loss) -> bool:
+    async def void(self, hold: Hold, *losses: Loss, record: Record | None = None) -> bool:
         self._refuse("void")
-        return await super().void(hold, *losses)
+        return await super().void(hold, *losses, record=record)
 
     def _refuse(self, step: str) -> None:
         if step in self._busy:

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from aig.aws import records
+from aig.money.units import Nano
+from aig.records import Record
 from aig.wiring import Container
 from local.template import ROOT
 from tests.apps import App
@@ -31,9 +34,22 @@ async def _a_sub_account(accounts: App, owner: Account) -> str:
     return str((await sub_account(accounts, owner))[0]["id"])
 
 
+async def _a_request(accounts: App, owner: Account) -> str:
+    """A record, written as a call's settle writes it: whose it is decides who sees it."""
+    container: Container = accounts.module.container
+    record = Record(
+        id=container.ids.new("req"), account_id=owner.id, key_id=owner.key_id, trace_id="t", operation="embeddings",
+        streamed=False, created_at=int(container.clock.now()), duration_ms=1, model="v/m", provider="p", attempts=1,
+        cost=Nano(1), units={}, estimated=False, cache="skip",
+    )  # fmt: skip
+    await container.records._table.put_new(records._item(record))
+    return record.id
+
+
 # What makes an object of a tenant's, by the name of its id in a path.
 MAKERS: dict[str, Callable[[App, Account], Awaitable[str]]] = {
     "key_id": _a_key,
+    "request_id": _a_request,
     "sub_account_id": _a_sub_account,
 }
 PUBLIC = {"model"}  # the same for everybody
@@ -58,7 +74,7 @@ def test_every_route_with_an_id_is_in_the_table() -> None:
 
 @pytest.mark.parametrize(("method", "path", "name"), routes(), ids=str)
 async def test_a_strangers_id_is_an_unknown_id(
-    accounts: App, container: Container, method: str, path: str, name: str
+    accounts: App, requests: App, container: Container, method: str, path: str, name: str
 ) -> None:
     """Of another account, of a sibling sub-account, of the parent seen from the child, and of the child's by its id."""
     owner, stranger = await an_account(container), await an_account(container)
@@ -69,7 +85,8 @@ async def test_a_strangers_id_is_an_unknown_id(
     unknown = own[:-1] + ("0" if own[-1] != "0" else "1")
 
     async def answers(caller: Account, theirs: str) -> tuple[int, str]:
-        shown = await call(accounts, caller, method, path.replace(f"{{{name}}}", theirs), body)
+        app = requests if path.startswith("/v1/requests") else accounts
+        shown = await call(app, caller, method, path.replace(f"{{{name}}}", theirs), body)
         text = shown.text.replace(shown.headers["x-request-id"], "")
         return shown.status_code, text
 

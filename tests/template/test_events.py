@@ -11,6 +11,7 @@ from local.template import ROOT, Stack
 EVENTS = ROOT / "events"
 HTTP = {
     "accounts": "AccountsFunction",
+    "requests": "RequestsFunction",
     "chat": "ChatFunction",
     "embeddings": "EmbeddingsFunction",
     "models": "ModelsFunction",

@@ -12,6 +12,7 @@ Resources = Mapping[str, Mapping[str, Any]]
 
 FAMILIES = {
     "AccountsFunction": "accounts",
+    "RequestsFunction": "requests",
     "ChatFunction": "chat",
     "EmbeddingsFunction": "embeddings",
     "ModelsFunction": "models",
@@ -22,6 +23,7 @@ LAYERS = ("DependenciesLayer", "ProvidersLayer", "SharedLayer")
 ENVIRONMENT = {
     "AIG_CORE_TABLE",
     "AIG_FREE_TIER",
+    "AIG_REQUESTS_TABLE",
     "AIG_SECRET_ARN",
     "AIG_STAGE",
     "POWERTOOLS_LOG_LEVEL",
@@ -89,14 +91,14 @@ def test_memory_and_timeouts(stack: Stack) -> None:
         "ChatFunction": (1024, 900),
         "EmbeddingsFunction": (1024, 900),
         "ModelsFunction": (1024, 29),
+        "RequestsFunction": (1024, 29),
         "SweeperFunction": (256, 55),
     }
 
 
 def test_http_functions_are_traced_and_the_sweeper_costs_no_traces(functions: Functions) -> None:
     traced = {name: f.get("TracingConfig", {}).get("Mode") for name, f in functions.items()}
-    active = dict.fromkeys(("AccountsFunction", "ChatFunction", "EmbeddingsFunction", "ModelsFunction"), "Active")
-    assert traced == {**active, "SweeperFunction": None}
+    assert traced == {**dict.fromkeys(FAMILIES, "Active"), "SweeperFunction": None}
 
 
 def test_chat_runs_behind_the_web_adapter(functions: Functions) -> None:

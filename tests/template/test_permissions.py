@@ -11,6 +11,7 @@ BASIC = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
 XRAY = "arn:aws:iam::aws:policy/AWSXrayWriteOnlyAccess"
 
 TABLE = "CoreTable.Arn"
+REQUESTS = "RequestsTable.Arn"
 INDEX = "${CoreTable.Arn}/index/expiry"
 SECRET = "Secret"
 FAILURES = "SweeperFailures.Arn"
@@ -23,6 +24,7 @@ INVOKE = ("InvokeModel", "InvokeModelWithResponseStream")
 
 ALLOWED: Mapping[str, set[tuple[str, str]]] = {
     "ChatFunctionRole": {
+        ("dynamodb:PutItem", REQUESTS),
         ("dynamodb:GetItem", TABLE),
         ("dynamodb:PutItem", TABLE),
         ("dynamodb:Query", TABLE),
@@ -31,6 +33,7 @@ ALLOWED: Mapping[str, set[tuple[str, str]]] = {
         *((f"bedrock:{action}", where) for action in INVOKE for where in BEDROCK),
     },
     "EmbeddingsFunctionRole": {
+        ("dynamodb:PutItem", REQUESTS),
         ("dynamodb:GetItem", TABLE),
         ("dynamodb:PutItem", TABLE),
         ("dynamodb:Query", TABLE),
@@ -50,6 +53,12 @@ ALLOWED: Mapping[str, set[tuple[str, str]]] = {
         ("dynamodb:UpdateItem", TABLE),
         ("secretsmanager:GetSecretValue", SECRET),
     },
+    "RequestsFunctionRole": {
+        ("dynamodb:GetItem", TABLE),
+        ("dynamodb:GetItem", REQUESTS),
+        ("dynamodb:Query", REQUESTS),
+        ("secretsmanager:GetSecretValue", SECRET),
+    },
     "SweeperFunctionRole": {
         ("dynamodb:GetItem", TABLE),
         ("dynamodb:PutItem", TABLE),
@@ -63,6 +72,7 @@ MANAGED = {
     "EmbeddingsFunctionRole": [BASIC, XRAY],
     "ModelsFunctionRole": [BASIC, XRAY],
     "AccountsFunctionRole": [BASIC, XRAY],
+    "RequestsFunctionRole": [BASIC, XRAY],
     "SweeperFunctionRole": [BASIC],
 }
 

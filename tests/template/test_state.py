@@ -6,8 +6,17 @@ from typing import Any
 Resources = Mapping[str, Mapping[str, Any]]
 
 
-def test_there_is_one_table(resources: Resources) -> None:
-    assert [name for name, r in resources.items() if r["Type"] == "AWS::DynamoDB::Table"] == ["CoreTable"]
+def test_these_are_the_tables(resources: Resources) -> None:
+    tables = {name for name, r in resources.items() if r["Type"] == "AWS::DynamoDB::Table"}
+    assert tables == {"CoreTable", "RequestsTable"}
+
+
+def test_records_of_requests_expire_and_go_with_the_stack(resources: Resources) -> None:
+    table = resources["RequestsTable"]
+    assert (table["DeletionPolicy"], table["UpdateReplacePolicy"]) == ("Delete", "Delete")
+    assert table["Properties"]["BillingMode"] == "PAY_PER_REQUEST"
+    assert table["Properties"]["TimeToLiveSpecification"] == {"AttributeName": "ttl", "Enabled": True}
+    assert [key["AttributeName"] for key in table["Properties"]["KeySchema"]] == ["pk", "sk"]
 
 
 def test_the_keys_of_the_table(resources: Resources) -> None:

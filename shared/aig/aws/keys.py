@@ -3,7 +3,7 @@
 Items:
   credential#<public id> / credential   digest, account_id, key_id, parent_id, expires_at (of a secret that was rotated)
   <tenant> / key#<id>                   what the key may do, the public ids of its secrets, when the former one ends
-  <account> / account                   title, active
+  <account> / account                   title, active, retain (whether records of its requests hold their bodies)
 """
 
 import asyncio
@@ -28,7 +28,7 @@ class DynamoKeys:
         if item is None:
             return None
         return Credential(
-            digest=bytes.fromhex(item["digest"]),
+            digest=item["digest"],
             account_id=item["account_id"],
             key_id=item["key_id"],
             parent_id=item.get("parent_id"),
@@ -58,6 +58,7 @@ class DynamoKeys:
             default_tag=key.default_tag or (sub.default_tag if sub else None),
             expires_at=min(ends, default=None),
             parent_id=parent,
+            retain=account.get("retain", True),
         )
 
     async def _sub_account(self, parent_id: str | None, tenant: str) -> dict[str, Any] | None:
@@ -85,6 +86,10 @@ class DynamoKeys:
 
     async def account(self, account_id: str) -> dict[str, Any] | None:
         return await self._table.get(account_id, "account")
+
+    async def change_account(self, account_id: str, changes: Mapping[str, Value | None]) -> bool:
+        """Attributes of the account's item; None takes one away. False if there is no such account."""
+        return not await self._table.transact([self._table.change_action(account_id, "account", changes)])
 
     async def create_key(self, key: Key, secret: Secret, digest: bytes) -> bool:
         """Store a key, of its secret the digest only. False if its public id or key id is taken."""

@@ -1,5 +1,6 @@
 """The Core table: one item in, one item out, and transactions of them, on DynamoDB's attribute values."""
 
+import base64
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,12 +20,12 @@ def _dump_value(value: Value) -> dict[str, Any]:
     if isinstance(value, int):
         return {"N": str(value)}
     if isinstance(value, bytes):
-        return {"S": value.hex()}
+        return {"B": base64.b64encode(value).decode()}
     return {"L": [{"S": text} for text in value]}
 
 
 def dump(item: Mapping[str, Value | None]) -> Item:
-    """Plain values as attribute values; None is left out, bytes become hexadecimal text."""
+    """Plain values as attribute values; None is left out."""
     return {name: _dump_value(value) for name, value in item.items() if value is not None}
 
 
@@ -32,6 +33,8 @@ def _load_value(attribute: dict[str, Any]) -> Any:
     ((kind, value),) = attribute.items()
     if kind == "N":
         return int(value)
+    if kind == "B":
+        return base64.b64decode(value)
     if kind == "L":
         return tuple(_load_value(entry) for entry in value)
     return value

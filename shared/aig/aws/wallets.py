@@ -19,6 +19,7 @@ from typing import Any
 from aig import limits
 from aig.aws.events import event_item
 from aig.aws.json_api import PATIENCE_S
+from aig.aws.records import DynamoRecords
 from aig.aws.table import Table
 from aig.events import Event
 from aig.keys import Caller
@@ -28,6 +29,7 @@ from aig.money.ledger import Credit, Debit, Loss, Spend, Wallet
 from aig.money.pricing import Prices
 from aig.money.units import Nano
 from aig.ports import HoldRefused, Limit
+from aig.records import Record
 
 PLATFORM = "platform"
 EXPIRY_BUCKETS = 4  # a partition of the index takes 1,000 writes a second; the sweeper reads them all
@@ -42,8 +44,11 @@ def _bucket(request_id: str) -> str:
 class DynamoWallets:
     """`free_requests` is how many a day of the free tier an account has."""
 
-    def __init__(self, table: Table, settle_patience_s: float = 20.0, free_requests: int = 0) -> None:
+    def __init__(
+        self, table: Table, records: DynamoRecords, settle_patience_s: float = 20.0, free_requests: int = 0
+    ) -> None:
         self._table = table
+        self._records = records
         self._settle_patience_s = settle_patience_s
         self._free_requests = free_requests
 
@@ -98,12 +103,17 @@ class DynamoWallets:
                 limit,
             )
 
-    async def post(self, hold: Hold, settlement: Settlement, debit: Debit, *losses: Loss) -> bool:
-        entry = self._table.put_action(_debit_item(hold, debit))
-        return await self._resolve(hold, "posted", settlement.released, settlement.charged, [entry], losses)
+    async def post(
+        self, hold: Hold, settlement: Settlement, debit: Debit, *losses: Loss, record: Record | None = None
+    ) -> bool:
+        entries = [self._table.put_action(_debit_item(hold, debit)), *self._kept(record)]
+        return await self._resolve(hold, "posted", settlement.released, settlement.charged, entries, losses)
 
-    async def void(self, hold: Hold, *losses: Loss) -> bool:
-        return await self._resolve(hold, "void", hold.amount, Nano(0), [], losses)
+    async def void(self, hold: Hold, *losses: Loss, record: Record | None = None) -> bool:
+        return await self._resolve(hold, "void", hold.amount, Nano(0), self._kept(record), losses)
+
+    def _kept(self, record: Record | None) -> list[dict[str, Any]]:
+        return [] if record is None else [self._records.put_action(record)]
 
     async def _resolve(
         self,

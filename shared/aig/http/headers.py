@@ -1,6 +1,9 @@
 """Request headers that steer a call, and answer headers that tell of it."""
 
 import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 from starlette.requests import Request
 
@@ -8,7 +11,9 @@ from aig.call import Options, Receipt
 from aig.errors import InvalidRequest
 from aig.http.errors import rate_headers
 from aig.ids import Ids
+from aig.keys import Caller
 from aig.money.units import usd
+from aig.records import Operation, Recording
 
 TRACE_KEY = "aig.trace_id"  # in the ASGI scope
 _TRACE_ID = re.compile(r"[\x21-\x7e]{1,128}")
@@ -42,13 +47,27 @@ def call_options(request: Request) -> Options:
     session = request.headers.get("x-sandbox-id", "")
     if session and not _SESSION.fullmatch(session):
         raise InvalidRequest("x-sandbox-id takes 1 to 128 printable ASCII characters.", param="x-sandbox-id")
+    retain = request.headers.get("x-aig-retain", "full").strip().lower()
+    if retain not in ("full", "none"):
+        raise InvalidRequest("x-aig-retain must be full or none.", param="x-aig-retain")
+    trace = request.scope[TRACE_KEY]
     return Options(
-        trace_id=request.scope[TRACE_KEY],
+        trace_id=trace,
+        request_id=None if trace == request.headers.get("x-request-id") else trace,
+        retain=retain == "full",
         tag=tag or None,
         cache=_choice(request, "x-cache", ("auto", "force", "skip")),  # type: ignore[arg-type]
         routing=_choice(request, "x-routing", ("auto", "cost", "speed", "quality")),  # type: ignore[arg-type]
         session=session,
     )
+
+
+def recorded(
+    options: Options, caller: Caller, operation: Operation, body: Mapping[str, Any], *, streamed: bool = False
+) -> Options:
+    """With what the request's record is to hold of it: no body where the request, or the account, keeps it out."""
+    kept = body if options.retain and caller.retain else None
+    return replace(options, recording=Recording(operation, streamed, kept))
 
 
 def receipt_headers(receipt: Receipt) -> dict[str, str]:

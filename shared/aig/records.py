@@ -1,0 +1,48 @@
+"""The record of a request: what was asked, what came of it, what it cost. Kept for thirty days. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from aig.modalities.usage import Unit
+from aig.money.units import Nano
+
+KEPT_S = 30 * 24 * 3600
+Operation = Literal["chat.completions", "embeddings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What of a request is kept for its record. `request` is its body, None where bodies are to be kept out."""
+
+    operation: Operation
+    streamed: bool
+    request: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One request of a tenant's, by the id of its hold. `request` and `answer` are JSON, None where they are not kept.
+
+    `error` is the code of what a failed one was answered. `provider` is None if no provider answered.
+    """
+
+    id: str
+    account_id: str
+    key_id: str
+    trace_id: str
+    operation: Operation
+    streamed: bool
+    created_at: int
+    duration_ms: int
+    model: str
+    provider: str | None
+    attempts: int | None
+    cost: Nano
+    units: Mapping[Unit, int]
+    estimated: bool
+    cache: Literal["hit", "miss", "skip"]
+    tag: str | None = None
+    error: str | None = None
+    request: Mapping[str, Any] | None = None
+    answer: Mapping[str, Any] | None = None
