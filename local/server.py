@@ -54,7 +54,7 @@ def _run(settings: Settings, template: Path, seed: Callable[[str | None], str], 
     models = _start_models(cleanup) if settings.models else None
     say("Reading template.yaml")
     pretend_credentials()
-    stack = load(template, {"LogLevel": settings.log_level})
+    stack = load(template, {"LogLevel": settings.log_level, "FreeTier": settings.free_tier})
     _prepare_environment(settings, stack, cleanup)
     if models is not None:
         say("Waiting for the local models")

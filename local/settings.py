@@ -1,11 +1,13 @@
 """What `make run` takes from the environment."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from local.errors import StartError
 
 DEFAULT_PORT = 8787
+_FREE_TIER = re.compile(r"\S+/\S+ [1-9]\d{0,5} \d{4}-\d{2}-\d{2}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -17,20 +19,25 @@ class Settings:
     dynamodb_endpoint: str | None
     models: bool
     log_level: str
+    free_tier: str
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "Settings":
-        """Raises StartError for a PORT or MODELS that means nothing."""
+        """Raises StartError for a PORT, MODELS or FREE_TIER that means nothing."""
         port = environ.get("PORT", "") or str(DEFAULT_PORT)
         if not (port.isascii() and port.isdigit() and int(port) <= 65_535):
             raise StartError(f"PORT must be a number from 0 to 65535, not {port!r}")
         models = environ.get("MODELS", "")
         if models not in ("", "none"):
             raise StartError(f"MODELS must be none or absent, not {models!r}")
+        free_tier = environ.get("FREE_TIER", "")
+        if free_tier and not _FREE_TIER.fullmatch(free_tier):
+            raise StartError(f"FREE_TIER must be like 'sandbox/echo 100 2027-01-31', not {free_tier!r}")
         return cls(
             port=int(port),
             dev_key=environ.get("AIG_DEV_KEY") or None,
             dynamodb_endpoint=environ.get("AIG_DYNAMODB_ENDPOINT") or None,
             models=models != "none",
             log_level=environ.get("LOG_LEVEL", "") or "WARNING",
+            free_tier=free_tier,
         )

@@ -29,24 +29,28 @@ def test_a_port_that_may_not_be_had_is_named(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_settings_and_their_defaults() -> None:
-    assert Settings.read({}) == Settings(8787, None, None, models=True, log_level="WARNING")
+    assert Settings.read({}) == Settings(8787, None, None, models=True, log_level="WARNING", free_tier="")
     environ = {
         "PORT": "0",
         "AIG_DEV_KEY": "sk-aig-x",
         "AIG_DYNAMODB_ENDPOINT": "http://localhost:8000",
         "MODELS": "none",
+        "FREE_TIER": "v/m 5 2027-01-31",
         "LOG_LEVEL": "DEBUG",
     }
-    assert Settings.read(environ) == Settings(0, "sk-aig-x", "http://localhost:8000", models=False, log_level="DEBUG")
+    assert Settings.read(environ) == Settings(
+        0, "sk-aig-x", "http://localhost:8000", models=False, log_level="DEBUG", free_tier="v/m 5 2027-01-31"
+    )
     empty = dict.fromkeys(environ, "")
     assert Settings.read(empty) == Settings.read({})
 
 
 @pytest.mark.parametrize(
-    "environ", [{"PORT": "http"}, {"PORT": "-1"}, {"PORT": "65536"}, {"PORT": "²"}, {"MODELS": "no"}]
+    "environ",
+    [{"PORT": "http"}, {"PORT": "-1"}, {"PORT": "65536"}, {"PORT": "²"}, {"MODELS": "no"}, {"FREE_TIER": "m"}],
 )
 def test_settings_that_mean_nothing_are_refused(environ: dict[str, str]) -> None:
-    with pytest.raises(StartError, match=r"PORT|MODELS"):
+    with pytest.raises(StartError, match=r"PORT|MODELS|FREE_TIER"):
         Settings.read(environ)
 
 
