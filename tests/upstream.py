@@ -89,7 +89,7 @@ async def _read(reader: asyncio.StreamReader) -> Asked:
     return Asked(request_line.split(" ")[1], headers, json.loads(body))
 
 
-def completion(text: str, *, prompt_tokens: int = 10, completion_tokens: int = 5) -> bytes:
+def completion(text: str, *, prompt_tokens: int = 10, completion_tokens: int = 5, cached: int = 0) -> bytes:
     """A whole answer of OpenAI's API."""
     return json.dumps(
         {
@@ -104,7 +104,7 @@ def completion(text: str, *, prompt_tokens: int = 10, completion_tokens: int = 5
                     "finish_reason": "stop",
                 }
             ],
-            "usage": _usage(prompt_tokens, completion_tokens),
+            "usage": _usage(prompt_tokens, completion_tokens, cached),
         }
     ).encode()
 
@@ -115,9 +115,9 @@ def chunk(text: str | None = None, *, finish_reason: str | None = None) -> bytes
     return _event([{"index": 0, "delta": delta, "finish_reason": finish_reason}], usage=None)
 
 
-def usage_chunk(prompt_tokens: int = 10, completion_tokens: int = 5) -> bytes:
+def usage_chunk(prompt_tokens: int = 10, completion_tokens: int = 5, cached: int = 0) -> bytes:
     """The event that tells the usage, as the last before the end."""
-    return _event([], usage=_usage(prompt_tokens, completion_tokens))
+    return _event([], usage=_usage(prompt_tokens, completion_tokens, cached))
 
 
 DONE = b"data: [DONE]\n\n"
@@ -135,12 +135,15 @@ def stream(*words: str, before_last: Callable[[], Sequence[Piece]] = tuple) -> l
     ]
 
 
-def _usage(prompt_tokens: int, completion_tokens: int) -> dict[str, int]:
+def _usage(prompt_tokens: int, completion_tokens: int, cached: int) -> dict[str, Any]:
     total = prompt_tokens + completion_tokens
-    return {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens, "total_tokens": total}
+    usage: dict[str, Any] = {
+        "prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens, "total_tokens": total
+    }  # fmt: skip
+    return {**usage, "prompt_tokens_details": {"cached_tokens": cached}} if cached else usage
 
 
-def _event(choices: list[dict[str, Any]], usage: dict[str, int] | None) -> bytes:
+def _event(choices: list[dict[str, Any]], usage: dict[str, Any] | None) -> bytes:
     body = {
         "id": "chatcmpl-1",
         "object": "chat.completion.chunk",

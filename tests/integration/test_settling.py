@@ -71,12 +71,18 @@ class BrokenAdapters:
 
 async def a_request(port: int, account: Account, **body: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """An HTTP request over a socket of its own; the answer's body has not begun to be read."""
+    reader, writer = await sent_request(port, account, **body)
+    await reader.readuntil(b"\r\n\r\n")
+    return reader, writer
+
+
+async def sent_request(port: int, account: Account, **body: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """The same, of whose answer nothing has been read."""
     asked = {"model": GPT, "messages": [{"role": "user", "content": PROMPT}], **body}
     payload = json.dumps(asked).encode()
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer {account.key}\r\n"
     writer.write(f"{head}Content-Type: application/json\r\nContent-Length: {len(payload)}\r\n\r\n".encode() + payload)
-    await reader.readuntil(b"\r\n\r\n")
     return reader, writer
 
 
