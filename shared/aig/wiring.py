@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from aig.aws.events import DynamoEvents
 from aig.aws.health import DynamoHealth
+from aig.aws.idempotency import DynamoIdempotency
 from aig.aws.json_api import JsonApi
 from aig.aws.keys import DynamoKeys
 from aig.aws.once import DynamoOnce
@@ -37,6 +38,7 @@ class Container:
     table: Table
     keys: DynamoKeys
     wallets: DynamoWallets
+    idempotency: DynamoIdempotency
     events: DynamoEvents
     health: DynamoHealth
     once: DynamoOnce
@@ -104,6 +106,7 @@ def container(
         table=table,
         keys=DynamoKeys(table),
         wallets=DynamoWallets(table),
+        idempotency=DynamoIdempotency(table),
         events=DynamoEvents(table),
         health=DynamoHealth(table),
         once=DynamoOnce(table, clock),

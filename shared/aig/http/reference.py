@@ -26,6 +26,7 @@ _MEANINGS = {
     403: "The key may not do this",
     404: "There is no such model or object",
     405: "The path does not take this method",
+    409: "The Idempotency-Key came with another body, or the object is in another state",
     413: "The request is too large",
     415: "The body is not JSON",
     429: "Too many requests; see Retry-After",
