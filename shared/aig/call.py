@@ -15,6 +15,7 @@ from aig.money.hold import Hold
 from aig.money.ledger import Loss, LossReason
 from aig.money.units import Nano
 from aig.ports import Adapters, Once, Resolver, Secrets, Telemetry, Wallets
+from aig.thresholds import Told
 from aig.traffic import Traffic
 
 # API Gateway cuts an answer that is silent for 300 s, Lambda a function after 900 s: we must be done before.
@@ -37,6 +38,7 @@ class Gateway:
     clock: Clock
     ids: Ids
     retries: RetryBudget = field(default_factory=RetryBudget)
+    told: Told = field(default_factory=Told)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,9 @@ from aig.errors import AIGError, BudgetExceeded, RateLimited
 from aig.keys import Caller
 from aig.modalities.demand import Demand
 from aig.money import hold as money
+from aig.money.ledger import Wallet
 from aig.ports import HoldRefused
+from aig.thresholds import event
 
 DEFAULT_MAX_OUTPUT = 16_384
 HOLD_TTL_S = 900 + 60  # the function's timeout and a minute: no live call can outlast its hold
@@ -76,8 +78,22 @@ async def _smaller_quote(
     quote = money.affordable(bids, room)
     if quote is None:
         in_flight = money.affordable(bids, room_later) is not None
-        raise _refusal(gateway, refused, in_flight=in_flight)
+        refusal = _refusal(gateway, refused, in_flight=in_flight)
+        if refusal.code == "insufficient_balance":
+            await _tell_exhausted(gateway, caller.account_id, wallet)
+        raise refusal
     return quote
+
+
+async def _tell_exhausted(gateway: Gateway, account_id: str, wallet: Wallet) -> None:
+    """Once until money comes in: the wallet's marker says so, and a flood of refusals does not try again."""
+    if wallet.exhausted or not gateway.told.first_time(account_id, wallet.era):
+        return
+    told = event("exhausted", gateway.ids.new("evt"), account_id, wallet, int(gateway.clock.now()))
+    try:
+        await gateway.wallets.tell("exhausted", wallet, told)
+    except Exception:  # the client is refused for its balance, whatever becomes of the event
+        gateway.telemetry.alarm("EventNotWritten", type=told.type, account_id=account_id)
 
 
 def _refusal(gateway: Gateway, refused: HoldRefused, *, in_flight: bool = False) -> AIGError:

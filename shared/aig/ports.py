@@ -5,12 +5,14 @@ from typing import Literal, Protocol
 
 from aig.breaker import Opening
 from aig.catalog.model import Provider
+from aig.events import Event
 from aig.health import Minute
 from aig.keys import Caller, StoredKey
 from aig.modalities.chat import ChatAdapter
 from aig.modalities.embed import EmbedAdapter
 from aig.money.hold import Hold, Settlement
 from aig.money.ledger import Credit, Debit, KeySpend, Loss, Wallet
+from aig.thresholds import Marker
 
 
 class Keys(Protocol):
@@ -26,6 +28,10 @@ class HoldRefused(Exception):
     def __init__(self, limits: Collection[Limit]) -> None:
         super().__init__(", ".join(sorted(limits)))
         self.limits = frozenset(limits)
+
+
+class NotCovered(Exception):
+    """Nothing was taken: the wallet, or the payment that is to go back, has less than that."""
 
 
 class StoreBusy(Exception):
@@ -52,6 +58,10 @@ class Wallets(Protocol):
         ...
 
     async def wallet(self, account_id: str) -> Wallet: ...
+
+    async def tell(self, marker: Marker, wallet: Wallet, event: Event) -> bool:
+        """Write an event about a wallet as it was seen. False if the account was told since money last came in."""
+        ...
 
     async def key_spend(self, account_id: str, key_id: str) -> KeySpend: ...
 

@@ -11,6 +11,7 @@ from aig.aws.health import DynamoHealth
 from aig.aws.idempotency import DynamoIdempotency
 from aig.aws.json_api import JsonApi
 from aig.aws.keys import DynamoKeys
+from aig.aws.ledger import DynamoLedger
 from aig.aws.once import DynamoOnce
 from aig.aws.secrets import Environment, SecretsManager
 from aig.aws.sigv4 import Credentials
@@ -38,6 +39,7 @@ class Container:
     table: Table
     keys: DynamoKeys
     wallets: DynamoWallets
+    ledger: DynamoLedger
     idempotency: DynamoIdempotency
     events: DynamoEvents
     health: DynamoHealth
@@ -106,6 +108,7 @@ def container(
         table=table,
         keys=DynamoKeys(table),
         wallets=DynamoWallets(table),
+        ledger=DynamoLedger(table),
         idempotency=DynamoIdempotency(table),
         events=DynamoEvents(table),
         health=DynamoHealth(table),

@@ -1,6 +1,7 @@
 """The laws of the ledger, checked over all rows of a Core table.
 
-money in            credits - debits == available + held, and nothing is below zero
+money in            credits - debits - refunds + adjustments == available + held, and nothing is below zero
+refunds             what went back of a credit is no more than the credit, and what is counted of it
 held                a wallet's `held` is the sum of its open holds
 caps                room + spent + what the key's open holds took == cap
 one charge          a request has one hold; a posted one has exactly one debit, of what it charged; no other has any
@@ -27,6 +28,11 @@ class Books:
     holds: dict[str, Row] = field(default_factory=dict)
     credits: list[Row] = field(default_factory=list)
     debits: list[Row] = field(default_factory=list)
+    refunds: list[Row] = field(default_factory=list)
+    adjustments: list[Row] = field(default_factory=list)
+    counted: dict[str, int] = field(default_factory=dict)  # what went back, by the credit's id
+    top_ups: dict[str, Row] = field(default_factory=dict)
+    events: list[Row] = field(default_factory=list)
     losses: list[Row] = field(default_factory=list)
 
     @property
@@ -36,6 +42,15 @@ class Books:
     @property
     def held(self) -> int:
         return int(self.wallet["held"])
+
+    def entries(self, kind: str) -> list[Row]:
+        """The ledger's rows of a kind."""
+        return {
+            "credit": self.credits,
+            "debit": self.debits,
+            "refund": self.refunds,
+            "adjustment": self.adjustments,
+        }[kind]
 
     def phases(self) -> Counter[str]:
         """How many holds there are of each phase."""
@@ -54,7 +69,13 @@ def books(rows: Iterable[Row]) -> dict[str, Books]:
         elif kind == "hold":
             owner.holds[name] = row
         elif kind == "txn":
-            (owner.credits if row["kind"] == "credit" else owner.debits).append(row)
+            owner.entries(row["kind"]).append(row)
+        elif kind == "refunds":
+            owner.counted[name] = row["refunded"]
+        elif kind == "topup":
+            owner.top_ups[name] = row
+        elif kind == "event":
+            owner.events.append(row)
         elif kind == "loss":
             accounts[row["account_id"]].losses.append(row)
     return {account: found for account, found in accounts.items() if found.wallet}
@@ -65,7 +86,7 @@ def violations(rows: Iterable[Row]) -> list[str]:
     return [
         f"{account}: {broken}"
         for account, found in books(rows).items()
-        for check in (_wallet, _caps, _charges, _index, _losses)
+        for check in (_wallet, _refunds, _top_ups, _caps, _charges, _index, _losses)
         for broken in check(found)
     ]
 
@@ -76,13 +97,42 @@ def _open(found: Books) -> list[Row]:
 
 def _wallet(found: Books) -> Iterable[str]:
     available, held = found.available, found.held
-    came, went = sum(row["amount"] for row in found.credits), sum(row["amount"] for row in found.debits)
+    came = sum(row["amount"] for row in (*found.credits, *found.adjustments))
+    went = sum(row["amount"] for row in (*found.debits, *found.refunds))
     if came - went != available + held:
         yield f"{came} came in and {went} went out, but {available} is available and {held} held"
     if available < 0 or held < 0:
         yield f"{available} available, {held} held"
     if held != (holds := sum(hold["amount"] for hold in _open(found))):
         yield f"{held} held, but the open holds are {holds}"
+
+
+def _refunds(found: Books) -> Iterable[str]:
+    paid = {row["sk"].partition("#")[2]: row for row in found.credits}
+    back: Counter[str] = Counter()
+    for row in found.refunds:
+        back[row["credit_id"]] += row["amount"]
+    for name in back.keys() | found.counted.keys():
+        credit = paid.get(name)
+        if credit is None or back[name] > credit["amount"]:
+            yield f"{back[name]} of {name} went back, and its credit is {credit and credit['amount']}"
+        elif credit["origin"] == "manual" and back[name] != found.counted.get(name):
+            yield f"{back[name]} of {name} went back, but {found.counted.get(name)} is counted"
+
+
+def _top_ups(found: Books) -> Iterable[str]:
+    paid = {row["sk"].partition("#")[2]: row for row in found.credits}
+    for name, row in found.top_ups.items():
+        credit = paid.get(row.get("credit_id", ""))
+        if (row["phase"] == "paid") != (credit is not None):
+            yield f"{name} is {row['phase']} with the credit {credit}"
+        elif credit is not None:
+            if credit["amount"] != row["amount"]:
+                yield f"{name} is {row['amount']}, but its credit {credit['amount']}"
+            back = [refund for refund in found.refunds if refund["credit_id"] == row["credit_id"]]
+            told = min(row["amount"], row["refunded"] + row["disputed"])
+            if told != (booked := sum(refund["amount"] + refund["uncovered"] for refund in back)):
+                yield f"{told} of {name} went back, but {booked} is booked"
 
 
 def _caps(found: Books) -> Iterable[str]:

@@ -6,9 +6,11 @@ from typing import Any, cast
 
 import pytest
 
+from aig.call import Gateway
 from aig.catalog.model import IMAGE_TOKENS
 from aig.catalog.routing import Candidate
 from aig.errors import AIGError, BudgetExceeded, RateLimited
+from aig.events import Event
 from aig.holding import DEFAULT_MAX_OUTPUT, HOLD_TTL_S, IN_FLIGHT_RETRY_AFTER_S, take_hold
 from aig.keys import Caller
 from aig.modalities.demand import Demand
@@ -16,7 +18,8 @@ from aig.money.hold import Hold
 from aig.money.ledger import KeySpend, Wallet
 from aig.money.pricing import Prices
 from aig.money.units import Nano, Pico
-from aig.ports import HoldRefused, Limit
+from aig.ports import HoldRefused, Limit, StoreBusy
+from aig.thresholds import Marker
 from tests.unit.calls import CALLER, PRICES, Scene, candidate
 
 DEMAND = Demand(("v/m",), frozenset({"chat"}), 1000, 600)
@@ -32,6 +35,8 @@ class Wallets:
         self.spend = spend or KeySpend(Nano(0))
         self.refuses: list[Collection[Limit]] = []
         self.tried: list[Hold] = []
+        self.told: list[Event] = []
+        self.tells: Exception | None = None
 
     async def take(self, hold: Hold, caller: Caller) -> None:
         self.tried.append(hold)
@@ -41,6 +46,13 @@ class Wallets:
     async def wallet(self, account_id: str) -> Wallet:
         return self.state
 
+    async def tell(self, marker: Marker, wallet: Wallet, event: Event) -> bool:
+        assert (marker, wallet) == ("exhausted", self.state)
+        self.told.append(event)
+        if self.tells:
+            raise self.tells
+        return True
+
     async def key_spend(self, account_id: str, key_id: str) -> KeySpend:
         return self.spend
 
@@ -48,9 +60,11 @@ class Wallets:
 async def take(
     wallets: Wallets, *candidates: Candidate, demand: Demand = DEMAND, caller: Caller = CALLER
 ) -> tuple[Hold, int]:
-    scene = Scene()
-    gateway = replace(scene.gateway, wallets=cast("Any", wallets))
-    return await take_hold(gateway, caller, candidates or (candidate("a"),), demand)
+    return await take_hold(gateway_of(wallets), caller, candidates or (candidate("a"),), demand)
+
+
+def gateway_of(wallets: Wallets) -> Gateway:
+    return replace(Scene().gateway, wallets=cast("Any", wallets))
 
 
 def dearer(made: Candidate) -> Candidate:
@@ -141,6 +155,7 @@ async def test_why_not(wallets: Wallets, refused: set[Limit], caller: Caller, co
     with pytest.raises(BudgetExceeded) as raised:
         await take(wallets, caller=caller)
     assert raised.value.code == code
+    assert [event.type for event in wallets.told] == ["balance.exhausted"] * (code == "insufficient_balance")
     assert raised.value.retry_after == (IN_FLIGHT_RETRY_AFTER_S if code == "in_flight_holds" else None)
     assert len(wallets.tried) == 1
 
@@ -162,3 +177,46 @@ async def test_too_many_in_this_minute(tries: list[Collection[Limit]]) -> None:
     assert isinstance(raised.value, RateLimited)
     assert raised.value.retry_after is not None
     assert 1 <= raised.value.retry_after <= 60
+
+
+class TestTellingOfIt:
+    """`balance.exhausted`, from the calls that an empty wallet refuses."""
+
+    async def refuse(self, gateway: Gateway, wallets: Wallets) -> AIGError:
+        wallets.refuses = [{"balance"}]
+        with pytest.raises(BudgetExceeded) as raised:
+            await take_hold(gateway, CALLER, (candidate("a"),), DEMAND)
+        return raised.value
+
+    async def test_a_flood_of_refusals_tells_once(self) -> None:
+        wallets = Wallets(1000)
+        gateway = gateway_of(wallets)
+        for _ in range(5):
+            assert (await self.refuse(gateway, wallets)).code == "insufficient_balance"
+        (event,) = wallets.told
+        assert (event.account_id, event.data["balance"]) == ("acct_1", "0.000001")
+
+    async def test_money_that_came_in_since_makes_it_news_again(self) -> None:
+        wallets = Wallets(1000)
+        gateway = gateway_of(wallets)
+        await self.refuse(gateway, wallets)
+        wallets.state = replace(wallets.state, era=1)
+        await self.refuse(gateway, wallets)
+        assert len(wallets.told) == 2
+
+    async def test_who_has_been_told_by_another_environment_is_not_told(self) -> None:
+        wallets = Wallets(1000)
+        wallets.state = replace(wallets.state, exhausted=True)
+        await self.refuse(gateway_of(wallets), wallets)
+        assert wallets.told == []
+
+    @pytest.mark.parametrize("error", [StoreBusy("busy"), RuntimeError()])
+    async def test_the_answer_is_the_same_when_it_cannot_be_written(self, error: Exception) -> None:
+        wallets = Wallets(1000)
+        wallets.tells = error
+        scene = Scene()
+        gateway = replace(scene.gateway, wallets=cast("Any", wallets))
+        for _ in range(3):
+            assert (await self.refuse(gateway, wallets)).code == "insufficient_balance"
+        assert scene.telemetry.alarms == ["EventNotWritten"]
+        assert len(wallets.told) == 1

@@ -1,7 +1,7 @@
 """Wallets, holds and ledger rows: every movement of money is one transaction here.
 
 Items, all under the account's own partition:
-  wallet             available, held
+  wallet             available, held; low_threshold; low, exhausted, era (aws/ledger.py)
   key#<id>           spent, and room where the key has a cap (written when the key is made: aws/keys.py)
   rate#<id>#<minute> hits
   hold#<request>     phase held | posted | void, amount, prices, expires_at; in the index `expiry` while held
@@ -16,16 +16,20 @@ from typing import Any
 
 from aig import limits
 from aig.aws.json_api import PATIENCE_S
+from aig.aws.ledger import DynamoLedger, credit_actions, load_wallet
 from aig.aws.table import Table
+from aig.events import Event
 from aig.keys import Caller
 from aig.money.hold import Hold, Settlement
 from aig.money.ledger import Credit, Debit, KeySpend, Loss, Wallet
 from aig.money.pricing import Prices
 from aig.money.units import Nano
 from aig.ports import HoldRefused, Limit
+from aig.thresholds import Marker
 
 PLATFORM = "platform"
 EXPIRY_BUCKETS = 4  # a partition of the index takes 1,000 writes a second; the sweeper reads them all
+_TELL_PATIENCE_S = 0.5  # of a client who is being refused
 _RESOLVED_HOLD_KEPT_S = 7 * 24 * 3600
 
 
@@ -37,6 +41,7 @@ class DynamoWallets:
     def __init__(self, table: Table, settle_patience_s: float = 20.0) -> None:
         self._table = table
         self._settle_patience_s = settle_patience_s
+        self._ledger = DynamoLedger(table)
 
     async def take(self, hold: Hold, caller: Caller) -> None:
         account, amount = hold.account_id, {":amount": hold.amount}
@@ -126,23 +131,13 @@ class DynamoWallets:
         return not await table.transact(actions, patience)
 
     async def credit(self, account_id: str, credit: Credit) -> bool:
-        row: dict[str, Any] = {
-            "pk": account_id,
-            "sk": f"txn#{credit.id}",
-            "kind": "credit",
-            "amount": credit.amount,
-            "origin": credit.source,
-            "note": credit.note,
-            "created_at": credit.created_at,
-        }
-        add = self._table.update_action(account_id, "wallet", "ADD available :amount, held :zero", {
-            ":amount": credit.amount, ":zero": 0,
-        })  # fmt: skip
-        return not await self._table.transact([self._table.put_action(row), add])
+        return not await self._table.transact(credit_actions(self._table, account_id, credit))
 
     async def wallet(self, account_id: str) -> Wallet:
-        item = await self._table.get(account_id, "wallet") or {}
-        return Wallet(Nano(item.get("available", 0)), Nano(item.get("held", 0)))
+        return load_wallet(await self._table.get(account_id, "wallet") or {})
+
+    async def tell(self, marker: Marker, wallet: Wallet, event: Event) -> bool:
+        return await self._ledger.mark(marker, wallet, event, _TELL_PATIENCE_S)
 
     async def key_spend(self, account_id: str, key_id: str) -> KeySpend:
         item = await self._table.get(account_id, f"key#{key_id}") or {}
