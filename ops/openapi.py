@@ -15,12 +15,13 @@ from aig.http.reference import ERROR_SCHEMA
 
 ROOT = Path(__file__).parent.parent
 TARGET = ROOT / "functions" / "models" / "openapi.json"
-FAMILIES = ("chat", "embeddings", "models", "accounts")
+FAMILIES = ("chat", "embeddings", "models", "accounts", "payments")
 TAGS = [
     {"name": "chat", "description": "Chat with any model of the catalog, by the OpenAI API."},
     {"name": "embeddings", "description": "Vectors for texts, by the OpenAI API."},
     {"name": "models", "description": "What there is, at what price, and how well it is."},
-    {"name": "accounts", "description": "The caller's own wallet and key."},
+    {"name": "accounts", "description": "The caller's own wallet, ledger, key and events."},
+    {"name": "payments", "description": "Top-ups through a payment provider."},
 ]
 
 

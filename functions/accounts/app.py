@@ -1,4 +1,4 @@
-"""GET /v1/wallet and /v1/key: what a caller may know of its own money and key."""
+"""GET /v1/key, the caller's own key; its wallet is in functions/accounts/wallet.py."""
 
 from typing import Annotated
 
@@ -13,28 +13,13 @@ from aig.http.json_answer import JsonAnswer
 from aig.http.reference import operation
 from aig.keys import Caller
 from aig.money.units import usd
+from functions.accounts import wallet
 
 container = wiring.container()
 authenticated = Authenticator(container.keys, container.secrets, container.clock)
 app = create_app("AIgateway accounts", container.ids, container.telemetry, container.close)
+app.include_router(wallet.router(container, authenticated))
 handler = Mangum(app, lifespan="off")
-
-
-@app.get(
-    "/v1/wallet",
-    **operation(
-        "retrieveWallet",
-        "The account's balance, and what calls in flight hold of it",
-        "accounts",
-        answer={"object": "wallet", "balance": "9.98", "in_flight": "0.00", "currency": "usd"},
-        errors=(401, 403, 503),
-    ),
-)
-async def retrieve_wallet(caller: Annotated[Caller, Depends(authenticated("usage:read"))]) -> Response:
-    wallet = await container.wallets.wallet(caller.account_id)
-    return JsonAnswer(
-        {"object": "wallet", "balance": usd(wallet.available), "in_flight": usd(wallet.held), "currency": "usd"}
-    )
 
 
 @app.get(

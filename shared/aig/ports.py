@@ -11,7 +11,8 @@ from aig.keys import Caller, StoredKey
 from aig.modalities.chat import ChatAdapter
 from aig.modalities.embed import EmbedAdapter
 from aig.money.hold import Hold, Settlement
-from aig.money.ledger import Credit, Debit, KeySpend, Loss, Wallet
+from aig.money.ledger import Credit, Debit, KeySpend, Loss, Refund, Wallet
+from aig.payments import Checkout, Phase, TopUp
 from aig.thresholds import Marker
 
 
@@ -67,6 +68,34 @@ class Wallets(Protocol):
 
     async def expired(self, now: int) -> Sequence[Hold]:
         """Holds that are past their time and still open."""
+        ...
+
+
+class TopUps(Protocol):
+    """Top-ups that customers pay for. All raise StoreBusy."""
+
+    async def begin(self, top_up: TopUp) -> TopUp:
+        """The stored one: an earlier try may have made it."""
+        ...
+
+    async def get(self, account_id: str, top_up_id: str) -> TopUp | None: ...
+
+    async def opened(self, top_up: TopUp, checkout: Checkout) -> None: ...
+
+    async def move(self, top_up: TopUp, phase: Phase, before: Sequence[Phase]) -> bool:
+        """False if it is in none of the phases `before`: it stays where it is."""
+        ...
+
+    async def pay(self, top_up: TopUp, credit: Credit) -> bool:
+        """Credit it. False if it was paid before."""
+        ...
+
+    async def paid_with(self, provider: str, payment: str) -> tuple[str, str] | None:
+        """The account and the top-up that a provider's payment was for."""
+        ...
+
+    async def take_back(self, before: TopUp, after: TopUp, refund: Refund | None) -> bool:
+        """Note what went back, and book it. False if another event was first, or the wallet has less by now."""
         ...
 
 

@@ -17,12 +17,14 @@ from aig.aws.secrets import Environment, SecretsManager
 from aig.aws.sigv4 import Credentials
 from aig.aws.table import Table
 from aig.aws.telemetry import JsonTelemetry
+from aig.aws.topups import DynamoTopUps
 from aig.aws.wallets import DynamoWallets
 from aig.call import Gateway
 from aig.catalog import model as catalog
 from aig.clock import Clock, SystemClock
 from aig.ids import Ids
 from aig.ports import Adapters, Secrets, Telemetry
+from aig.topups import TopUpPorts
 from aig.traffic import Traffic
 
 
@@ -40,6 +42,7 @@ class Container:
     keys: DynamoKeys
     wallets: DynamoWallets
     ledger: DynamoLedger
+    top_ups: DynamoTopUps
     idempotency: DynamoIdempotency
     events: DynamoEvents
     health: DynamoHealth
@@ -63,6 +66,10 @@ class Container:
             clock=self.clock,
             ids=self.ids,
         )
+
+    def top_up_ports(self) -> TopUpPorts:
+        """What top-ups need."""
+        return TopUpPorts(self.top_ups, self.wallets, self.secrets, self.telemetry, self.clock)
 
     async def close(self) -> None:
         await self.table.close()
@@ -109,6 +116,7 @@ def container(
         keys=DynamoKeys(table),
         wallets=DynamoWallets(table),
         ledger=DynamoLedger(table),
+        top_ups=DynamoTopUps(table),
         idempotency=DynamoIdempotency(table),
         events=DynamoEvents(table),
         health=DynamoHealth(table),

@@ -34,6 +34,7 @@ NOT_LOADED = {
     "chat": HEAVY | {"mangum"},
     "embeddings": HEAVY | {"mangum", "aig.stream"},
     "models": HEAVY | {"aiohttp", "uvicorn", "aig.stream"},
+    "payments": HEAVY | {"aiohttp", "uvicorn", "aig.stream"},
     "sweeper": HEAVY
     | {"aig_providers", "aiohttp", "aig.http", "fastapi", "mangum", "starlette", "uvicorn", "aig.stream"},
 }
@@ -42,6 +43,7 @@ ADAPTERS = {
     "chat": {"aig_providers.registry", "aig_providers.wire"},
     "embeddings": {"aig_providers.registry", "aig_providers.wire"},
     "models": {"aig_providers.registry"},
+    "payments": {"aig_providers.payments"},
     "sweeper": set[str](),
 }
 

@@ -15,6 +15,7 @@ FAMILIES = {
     "ChatFunction": "chat",
     "EmbeddingsFunction": "embeddings",
     "ModelsFunction": "models",
+    "PaymentsFunction": "payments",
     "SweeperFunction": "sweeper",
 }
 BEHIND_WEB_ADAPTER = {"ChatFunction", "EmbeddingsFunction"}
@@ -88,13 +89,14 @@ def test_memory_and_timeouts(stack: Stack) -> None:
         "ChatFunction": (1024, 900),
         "EmbeddingsFunction": (1024, 900),
         "ModelsFunction": (1024, 29),
+        "PaymentsFunction": (1024, 29),
         "SweeperFunction": (256, 55),
     }
 
 
 def test_http_functions_are_traced_and_the_sweeper_costs_no_traces(functions: Functions) -> None:
     traced = {name: f.get("TracingConfig", {}).get("Mode") for name, f in functions.items()}
-    active = dict.fromkeys(("AccountsFunction", "ChatFunction", "EmbeddingsFunction", "ModelsFunction"), "Active")
+    active = dict.fromkeys(FAMILIES.keys() - {"SweeperFunction"}, "Active")
     assert traced == {**active, "SweeperFunction": None}
 
 
@@ -137,5 +139,5 @@ def test_access_logs_expire(resources: Resources) -> None:
 
 def test_alarms_are_asked_for(resources: Resources) -> None:
     paid = {name for name, r in resources.items() if r["Type"] in {"AWS::CloudWatch::Alarm", "AWS::SNS::Topic"}}
-    assert paid == {"AlarmTopic", "GatewayErrorsAlarm", "ProviderKeyAlarm", "SweeperAlarm"}
+    assert paid == {"AlarmTopic", "GatewayErrorsAlarm", "PaymentAlarm", "ProviderKeyAlarm", "SweeperAlarm"}
     assert {resources[name]["Condition"] for name in paid} == {"HasAlarms"}

@@ -46,6 +46,13 @@ ALLOWED: Mapping[str, set[tuple[str, str]]] = {
     "AccountsFunctionRole": {
         ("dynamodb:GetItem", TABLE),
         ("dynamodb:Query", TABLE),
+        ("dynamodb:UpdateItem", TABLE),
+        ("secretsmanager:GetSecretValue", SECRET),
+    },
+    "PaymentsFunctionRole": {
+        ("dynamodb:GetItem", TABLE),
+        ("dynamodb:PutItem", TABLE),
+        ("dynamodb:UpdateItem", TABLE),
         ("secretsmanager:GetSecretValue", SECRET),
     },
     "SweeperFunctionRole": {
@@ -61,6 +68,7 @@ MANAGED = {
     "EmbeddingsFunctionRole": [BASIC, XRAY],
     "ModelsFunctionRole": [BASIC, XRAY],
     "AccountsFunctionRole": [BASIC, XRAY],
+    "PaymentsFunctionRole": [BASIC, XRAY],
     "SweeperFunctionRole": [BASIC],
 }
 
