@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from aig import keys
 from aig.keys import Caller, Scope, Secret
 from aig.money.ledger import Credit
-from aig.money.units import Nano
+from aig.money.units import Nano, usd
+from aig.payments import MIN_TOP_UP
 from aig.wiring import Container
 
 MAX_RPM = 1_000_000
-MIN_TOP_UP = Nano(5 * 10**9)
 ALL_SCOPES: tuple[Scope, ...] = ("inference", "usage:read", "admin")
 
 
@@ -63,7 +63,7 @@ async def create_key(
 async def top_up(container: Container, account_id: str, amount: Nano, note: str = "") -> str:
     """The id of the payment. Raises ValueError below 5.00 USD and for an account that is not there."""
     if amount < MIN_TOP_UP:
-        raise ValueError("the least top-up is 5.00 USD")
+        raise ValueError(f"the least top-up is {usd(MIN_TOP_UP)} USD")
     if await container.keys.account(account_id) is None:
         raise ValueError(f"there is no account {account_id}")
     payment = container.ids.new("topup")
