@@ -21,6 +21,7 @@ def add_parsers(groups: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     top_up = wallet.add_parser("top-up", help="add money; prints the payment's id")
     top_up.add_argument("account")
     top_up.add_argument("amount", help=f"USD such as 25.00, at least {usd(MIN_TOP_UP)}")
+    top_up.add_argument("--payment", help="your id of it, such as a bank's reference: it is credited once")
     top_up.add_argument("--note", default="")
     refund = wallet.add_parser("refund", help="take a top-up by hand back, or a part of it; prints the refund's id")
     refund.add_argument("account")
@@ -109,7 +110,7 @@ async def run(container: Container, args: argparse.Namespace) -> None:
     """Does what the command line says and prints what came of it."""
     match args.action:
         case "top-up":
-            print(await accounts.top_up(container, args.account, parse_usd(args.amount), args.note))
+            print(await accounts.top_up(container, args.account, parse_usd(args.amount), args.note, args.payment))
         case "refund":
             print(await refund(container, args.account, args.payment, parse_usd(args.amount), args.note))
         case "adjust":

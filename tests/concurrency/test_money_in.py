@@ -79,6 +79,18 @@ async def test_a_payment_that_arrives_twenty_times_at_once_is_one_row(core: Core
     assert [row["amount"] for row in books.credits if row["origin"] == "p"] == [25 * USD]
 
 
+async def test_nor_is_it_two_where_every_try_makes_a_row_of_its_own(core: Core) -> None:
+    tenants, ports = [await core.tenant(USD) for _ in range(2)], environments(core)
+
+    async def add(number: int) -> Any:
+        mine = ports[number % 4]
+        payment = Credit(mine.ids.new("topup"), Nano(25 * USD), NOW, payment="a bank transfer")
+        return await patiently(lambda: mine.wallets.credit(tenants[number % 2].id, payment))
+
+    await all_at_once(AT_ONCE, add)
+    assert sum([(await core.books(tenant)).available for tenant in tenants]) == 27 * USD
+
+
 async def test_news_of_a_payment_from_all_sides_is_one_credit(core: Core) -> None:
     """Events of two kinds and of different times, whose rows would have different ids."""
     tenant, ports = await core.tenant(USD), environments(core)

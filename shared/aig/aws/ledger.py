@@ -1,6 +1,7 @@
 """The ledger: txn#<id> under the account that pays, and the movements that are not a call's.
 
-refunds#<credit id> counts what of a credit has gone back; the rows themselves are never changed.
+refunds#<credit id> counts what of a credit has gone back; the rows themselves are never changed. One item is no
+tenant's: payment#<source>#<the payment's id>, sk payment, says whose money it was, and that it has been credited.
 """
 
 import asyncio
@@ -19,8 +20,8 @@ from aig.thresholds import Marker
 _KEYS = frozenset({"pk", "sk", "kind", "amount", "created_at"})
 
 
-def credit_actions(table: Table, account_id: str, credit: Credit) -> list[dict[str, Any]]:
-    """A credit's row, and the wallet that it makes larger and in which nothing has been told of."""
+def credit_actions(table: Table, account_id: str, credit: Credit, top_up_id: str | None = None) -> list[dict[str, Any]]:
+    """A credit's row, the wallet that it fills and in which nothing has been told of, and whose payment it was."""
     row: dict[str, Any] = {
         "pk": account_id,
         "sk": f"txn#{credit.id}",
@@ -31,7 +32,16 @@ def credit_actions(table: Table, account_id: str, credit: Credit) -> list[dict[s
         "payment": credit.payment,
         "created_at": credit.created_at,
     }
-    return [table.put_action(row), _comes_in(table, account_id, credit.amount)]
+    actions = [table.put_action(row), _comes_in(table, account_id, credit.amount)]
+    if credit.payment is not None:
+        pk, sk = payment_key(credit.source, credit.payment)
+        actions.append(table.put_action({"pk": pk, "sk": sk, "account_id": account_id, "top_up_id": top_up_id}))
+    return actions
+
+
+def payment_key(source: str, payment: str) -> tuple[str, str]:
+    """Of the item that stands for a payment."""
+    return f"payment#{source}#{payment}", "payment"
 
 
 def refund_actions(table: Table, account_id: str, refund: Refund) -> list[dict[str, Any]]:

@@ -1,12 +1,9 @@
-"""Top-ups that customers pay for: topup#<id> under the account, and one item that is no tenant's.
-
-payment#<provider>#<the provider's id>, sk payment: whose money it was, for events that do not say it.
-"""
+"""Top-ups that customers pay for: topup#<id> under the account."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from aig.aws.ledger import credit_actions, refund_actions
+from aig.aws.ledger import credit_actions, payment_key, refund_actions
 from aig.aws.table import Table
 from aig.money.ledger import Credit, Refund
 from aig.money.units import Nano
@@ -63,18 +60,12 @@ class DynamoTopUps:
             {":paid": "paid", ":credit": credit.id, ":amount": credit.amount},
             "phase <> :paid AND amount = :amount",
         )
-        owner = {
-            "pk": f"payment#{credit.source}#{credit.payment}",
-            "sk": "payment",
-            "account_id": account,
-            "top_up_id": top_up.id,
-        }
-        return not await table.transact([paid, *credit_actions(table, account, credit), table.put_action(owner)])
+        return not await table.transact([paid, *credit_actions(table, account, credit, top_up.id)])
 
     async def paid_with(self, provider: str, payment: str) -> tuple[str, str] | None:
         """The account and the top-up that a provider's payment was for."""
-        item = await self._table.get(f"payment#{provider}#{payment}", "payment")
-        return (item["account_id"], item["top_up_id"]) if item else None
+        item = await self._table.get(*payment_key(provider, payment))
+        return (item["account_id"], item["top_up_id"]) if item and "top_up_id" in item else None
 
     async def take_back(self, before: TopUp, after: TopUp, refund: Refund | None) -> bool:
         """Note what went back, and book it. False if another event was first, or the wallet has less by now."""

@@ -35,7 +35,7 @@ class Credit:
     created_at: int
     source: str = "manual"  # or the name of the payment provider
     note: str = ""
-    payment: str | None = None  # the provider's own id of it
+    payment: str | None = None  # the provider's own id of it, or the operator's: credited once, whatever the row's id
 
 
 @dataclass(frozen=True, slots=True)

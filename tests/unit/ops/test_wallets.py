@@ -47,6 +47,17 @@ async def test_what_is_topped_up_can_be_taken_back_in_parts(ops: Ops, container:
     assert credit.split("  ")[1:] == [payment, "credit", "25.00", "manual", "bank transfer 7"]
 
 
+async def test_a_payment_is_credited_once(ops: Ops, container: Container, account: Account) -> None:
+    other, name = await an_account(container, "0.00"), f"transfer of {account.id}"
+    ops("wallet", "top-up", account.id, "25.00", "--payment", name)
+    for one in (account, other):
+        assert "credited before" in ops("wallet", "top-up", one.id, "25.00", "--payment", name, fails=True)
+        assert "1 to 200" in ops("wallet", "top-up", one.id, "25.00", "--payment", " x", fails=True)
+    assert (await wallet_of(container, account)).available == parse_usd("25.00")
+    assert (await wallet_of(container, other)).available == 0
+    assert ops("wallet", "transactions", account.id).endswith(f"25.00  manual  {name}")
+
+
 async def test_a_balance_is_corrected_by_rows(ops: Ops, container: Container, account: Account) -> None:
     ops("wallet", "adjust", account.id, "1.50", "--note", "welcome")
     ops("wallet", "adjust", account.id, "-0.25", "--note", "a slip")
