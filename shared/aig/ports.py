@@ -87,7 +87,7 @@ class TopUps(Protocol):
         ...
 
     async def pay(self, top_up: TopUp, credit: Credit) -> bool:
-        """Credit it. False if it was paid before."""
+        """Credit it. False if it was paid before, or has gone back without ever having been credited."""
         ...
 
     async def paid_with(self, provider: str, payment: str) -> tuple[str, str] | None:

@@ -387,6 +387,9 @@ class TestGoingBack:
         assert (await tell(payments, "charge.refunded", stripe.charge(top_up, 2600))).status_code == 200
         assert await balance(container, account) == parse_usd("1.00")
         assert await rows(container, account, "refund") == []
+        # What has gone back is not credited by whatever comes later.
+        assert (await tell(payments, "checkout.session.completed", stripe.session(top_up))).status_code == 200
+        assert await balance(container, account) == parse_usd("1.00")
 
     @pytest.mark.parametrize(
         ("change", "reason"),

@@ -51,14 +51,14 @@ class DynamoTopUps:
         )
 
     async def pay(self, top_up: TopUp, credit: Credit) -> bool:
-        """The credit, and what its payment is found by. False if the top-up was paid before."""
+        """The credit, and what its payment is found by. False if the top-up was paid before, or has gone back."""
         account, table = top_up.account_id, self._table
         paid = table.update_action(
             account,
             f"topup#{top_up.id}",
             "SET phase = :paid, credit_id = :credit",
-            {":paid": "paid", ":credit": credit.id, ":amount": credit.amount},
-            "phase <> :paid AND amount = :amount",
+            {":paid": "paid", ":credit": credit.id, ":amount": credit.amount, ":none": 0},
+            "phase <> :paid AND amount = :amount AND refunded = :none AND disputed = :none",
         )
         return not await table.transact([paid, *credit_actions(table, account, credit, top_up.id)])
 
