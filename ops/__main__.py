@@ -16,10 +16,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from aig.aws.json_api import AwsError
 from aig.catalog.model import builtin
 from aig.keys import SCOPES
-from aig.money.units import parse_usd, usd
+from aig.money.units import parse_usd
 from aig.ports import StoreBusy
 from aig.wiring import Container
-from ops import accounts, prices, secret
+from ops import accounts, prices, secret, wallets
 from ops.stack import environment, open_container
 
 
@@ -46,20 +46,15 @@ def _parser() -> argparse.ArgumentParser:
     revoke.add_argument("account")
     revoke.add_argument("key", help="key_…")
 
-    wallet = groups.add_parser("wallet", help="wallets").add_subparsers(dest="action", required=True)
-    top_up = wallet.add_parser("top-up", help="add money; prints the payment's id")
-    top_up.add_argument("account")
-    top_up.add_argument("amount", help="USD such as 25.00, at least 5.00")
-    top_up.add_argument("--note", default="")
-    show = wallet.add_parser("show", help="balance and what is in flight")
-    show.add_argument("account")
+    wallets.add_parsers(groups)
 
     provider = groups.add_parser("provider-key", help="provider keys").add_subparsers(dest="action", required=True)
     put = provider.add_parser("set", help="asks for the value; an empty one removes the key")
     providers = builtin().providers.values()
     names = {p.key_name for p in providers if p.key_name} | {p.base_url_variable for p in providers}
+    names |= secret.payment_names()
     put.add_argument(
-        "name", choices=sorted(names), metavar="NAME", help="as in catalog/providers.toml, or a base URL's"
+        "name", choices=sorted(names), metavar="NAME", help="as in catalog/providers.toml or docs/payments.md"
     )
     provider.add_parser("list", help="the names of those that are set")
     differences = groups.add_parser("prices", help="where our prices differ from a public data set")
@@ -91,28 +86,17 @@ async def _key_revoke(container: Container, args: argparse.Namespace) -> None:
         raise ValueError(f"account {args.account} has no key {args.key}")
 
 
-async def _wallet_top_up(container: Container, args: argparse.Namespace) -> None:
-    print(await accounts.top_up(container, args.account, parse_usd(args.amount), args.note))
-
-
-async def _wallet_show(container: Container, args: argparse.Namespace) -> None:
-    wallet = await container.wallets.wallet(args.account)
-    print(f"balance {usd(wallet.available)} USD, in flight {usd(wallet.held)} USD")
-
-
 _ACTIONS = {
     ("account", "create"): _account_create,
     ("key", "create"): _key_create,
     ("key", "revoke"): _key_revoke,
-    ("wallet", "top-up"): _wallet_top_up,
-    ("wallet", "show"): _wallet_show,
 }
 
 
 async def _run(args: argparse.Namespace) -> None:
     container = open_container(environment(args.stack))
     try:
-        await _ACTIONS[args.group, args.action](container, args)
+        await (wallets.run if args.group == "wallet" else _ACTIONS[args.group, args.action])(container, args)
     finally:
         await container.close()
 

@@ -1,16 +1,18 @@
 """Accounts, keys and top-ups, as the operator makes them."""
 
+import re
 from collections.abc import Sequence
 
 from aig import keys
 from aig.keys import Key, Scope, Secret
 from aig.limits import Limits, Reset
 from aig.money.ledger import Credit
-from aig.money.units import Nano
+from aig.money.units import Nano, usd
+from aig.payments import MIN_TOP_UP
 from aig.wiring import Container
 
 MAX_RPM = 1_000_000
-MIN_TOP_UP = Nano(5 * 10**9)
+_PAYMENT = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,198}[\x21-\x7e])?")
 ALL_SCOPES: tuple[Scope, ...] = ("inference", "usage:read", "admin")
 
 
@@ -59,14 +61,17 @@ async def create_key(
     return secret
 
 
-async def top_up(container: Container, account_id: str, amount: Nano, note: str = "") -> str:
-    """The id of the payment. Raises ValueError below 5.00 USD and for an account that is not there."""
+async def top_up(
+    container: Container, account_id: str, amount: Nano, note: str = "", payment: str | None = None
+) -> str:
+    """The id of the credit. Raises ValueError below 5.00 USD, for an account that is not there, for a payment again."""
     if amount < MIN_TOP_UP:
-        raise ValueError("the least top-up is 5.00 USD")
+        raise ValueError(f"the least top-up is {usd(MIN_TOP_UP)} USD")
     if await container.keys.account(account_id) is None:
         raise ValueError(f"there is no account {account_id}")
-    payment = container.ids.new("topup")
-    await container.wallets.credit(
-        account_id, Credit(id=payment, amount=amount, created_at=int(container.clock.now()), note=note)
-    )
-    return payment
+    if payment is not None and not _PAYMENT.fullmatch(payment):
+        raise ValueError("a payment's id is 1 to 200 printable characters without spaces at its ends")
+    credit = Credit(container.ids.new("topup"), amount, int(container.clock.now()), note=note, payment=payment)
+    if not await container.wallets.credit(account_id, credit):
+        raise ValueError(f"the payment {payment} has been credited before")
+    return credit.id

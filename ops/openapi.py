@@ -15,15 +15,16 @@ from aig.http.reference import ERROR_SCHEMA
 
 ROOT = Path(__file__).parent.parent
 TARGET = ROOT / "functions" / "models" / "openapi.json"
-FAMILIES = ("chat", "embeddings", "models", "accounts", "requests")
+FAMILIES = ("chat", "embeddings", "models", "accounts", "payments", "requests")
 TAGS = [
     {"name": "chat", "description": "Chat with any model of the catalog, by the OpenAI API."},
     {"name": "embeddings", "description": "Vectors for texts, by the OpenAI API."},
     {"name": "models", "description": "What there is, at what price, and how well it is."},
-    {"name": "accounts", "description": "The caller's own wallet."},
     {"name": "requests", "description": "What was asked and answered in the last thirty days."},
     {"name": "keys", "description": "API keys, with their scopes, caps and rates."},
     {"name": "sub-accounts", "description": "Customers of an account, each with its own keys, cap and rate."},
+    {"name": "accounts", "description": "The caller's own wallet, ledger, key and events."},
+    {"name": "payments", "description": "Top-ups through a payment provider."},
 ]
 
 

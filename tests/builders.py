@@ -7,13 +7,14 @@ from aig.money.ledger import Credit, Wallet
 from aig.money.units import parse_usd
 from aig.wiring import Container
 from ops import accounts
+from tests import stripe_account
 
 PEPPER: Final = "pepper-that-no-log-may-hold"
 PROVIDER_KEY: Final = "sk-provider-key-that-no-log-may-hold"
 PROMPT: Final = "prompt-that-no-log-may-hold"
 
 # What must never be logged. Every key that is made here joins.
-SECRETS: Final = {PEPPER, PROVIDER_KEY, PROMPT}
+SECRETS: Final = {PEPPER, PROVIDER_KEY, PROMPT, stripe_account.API_KEY, stripe_account.WEBHOOK_SECRET}
 
 
 @dataclass(frozen=True)

@@ -127,6 +127,8 @@ class _Taking:
             in_flight = money.affordable(self.bids, room_later) is not None
             if binding == "sub_account_cap" and not in_flight:
                 await notices.spend_exceeded(self.gateway, caller, caller.limits[-1])
+            elif binding == "balance" and not in_flight:
+                await notices.balance_exhausted(self.gateway, caller.payer_id, wallet)
             raise self.refusal({binding}, in_flight=in_flight)
         return caller, quote
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Awaitable, Callable
 
-from aig import limits
+from aig import limits, thresholds
 from aig.call import Gateway
 from aig.events import Event
 from aig.keys import Caller
 from aig.limits import Limits
+from aig.money.ledger import Wallet
 from aig.money.units import Nano, usd
 
 _REMEMBERED = 10_000
@@ -31,20 +32,28 @@ async def spend_exceeded(gateway: Gateway, caller: Caller, limit: Limits) -> Non
     counter = f"{limit.owner}#{period.name}"
     await _once(
         gateway,
-        f"{counter}#{limit.cap}",
+        f"spend_exceeded#{counter}#{limit.cap}",
         lambda: gateway.wallets.tell_spend_exceeded(caller.account_id, counter, limit.cap or 0, event),
     )
 
 
-async def _once(gateway: Gateway, name: str, tell: Callable[[], Awaitable[bool]]) -> None:
-    """Not again in this environment; a store that is busy keeps nobody's answer back."""
-    if name in gateway.told:
+async def balance_exhausted(gateway: Gateway, account_id: str, wallet: Wallet) -> None:
+    """`balance.exhausted`, to the account that pays: once until money comes in."""
+    if wallet.exhausted:
         return
-    try:
-        await tell()
-    except Exception as error:
-        gateway.telemetry.alarm("NoticeFailed", error=type(error).__name__)
+    told = thresholds.event("exhausted", gateway.ids.new("evt"), account_id, wallet, int(gateway.clock.now()))
+    name = f"exhausted#{account_id}#{wallet.era}"
+    await _once(gateway, name, lambda: gateway.wallets.tell("exhausted", wallet, told))
+
+
+async def _once(gateway: Gateway, name: str, tell: Callable[[], Awaitable[bool]]) -> None:
+    """Not again in this environment, also if it fails: a store that is busy keeps nobody's answer back."""
+    if name in gateway.told:
         return
     if len(gateway.told) >= _REMEMBERED:
         gateway.told.clear()
     gateway.told.add(name)
+    try:
+        await tell()
+    except Exception as error:
+        gateway.telemetry.alarm("NoticeFailed", notice=name.partition("#")[0], error=type(error).__name__)

@@ -12,8 +12,10 @@ from aig.limits import Limits
 from aig.modalities.chat import ChatAdapter
 from aig.modalities.embed import EmbedAdapter
 from aig.money.hold import Hold, Settlement
-from aig.money.ledger import Credit, Debit, Loss, Spend, Wallet
+from aig.money.ledger import Credit, Debit, Loss, Refund, Spend, Wallet
+from aig.payments import Checkout, Phase, TopUp
 from aig.records import Record
+from aig.thresholds import Marker
 
 
 class Keys(Protocol):
@@ -39,6 +41,10 @@ class HoldRefused(Exception):
     def __init__(self, limits: Collection[Limit]) -> None:
         super().__init__(", ".join(sorted(limits)))
         self.limits = frozenset(limits)
+
+
+class NotCovered(Exception):
+    """Nothing was taken: the wallet, or the payment that is to go back, has less than that."""
 
 
 class StoreBusy(Exception):
@@ -67,7 +73,7 @@ class Wallets(Protocol):
         ...
 
     async def credit(self, account_id: str, credit: Credit) -> bool:
-        """Add money. False if this payment was added before."""
+        """Add money. False if this credit, or its payment, was added before."""
         ...
 
     async def wallet(self, account_id: str) -> Wallet: ...
@@ -76,8 +82,40 @@ class Wallets(Protocol):
         """What a key or sub-account of this tenant has spent in the period that `now` lies in."""
         ...
 
+    async def tell(self, marker: Marker, wallet: Wallet, event: Event) -> bool:
+        """Write an event about a wallet as it was seen. False if the account was told since money last came in."""
+        ...
+
     async def expired(self, now: int) -> Sequence[Hold]:
         """Holds that are past their time and still open."""
+        ...
+
+
+class TopUps(Protocol):
+    """Top-ups that customers pay for. All raise StoreBusy."""
+
+    async def begin(self, top_up: TopUp) -> TopUp:
+        """The stored one: an earlier try may have made it."""
+        ...
+
+    async def get(self, account_id: str, top_up_id: str) -> TopUp | None: ...
+
+    async def opened(self, top_up: TopUp, checkout: Checkout) -> None: ...
+
+    async def move(self, top_up: TopUp, phase: Phase, before: Sequence[Phase]) -> bool:
+        """False if it is in none of the phases `before`: it stays where it is."""
+        ...
+
+    async def pay(self, top_up: TopUp, credit: Credit) -> bool:
+        """Credit it. False if it was paid before, or has gone back without ever having been credited."""
+        ...
+
+    async def paid_with(self, provider: str, payment: str) -> tuple[str, str] | None:
+        """The account and the top-up that a provider's payment was for."""
+        ...
+
+    async def take_back(self, before: TopUp, after: TopUp, refund: Refund | None) -> bool:
+        """Note what went back, and book it. False if another event was first, or the wallet has less by now."""
         ...
 
 

@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 
 from aig.aws.events import DynamoEvents
 from aig.aws.health import DynamoHealth
+from aig.aws.idempotency import DynamoIdempotency
 from aig.aws.json_api import JsonApi
 from aig.aws.keys import DynamoKeys
+from aig.aws.ledger import DynamoLedger
 from aig.aws.once import DynamoOnce
 from aig.aws.records import DynamoRecords
 from aig.aws.secrets import Environment, SecretsManager
@@ -18,6 +20,7 @@ from aig.aws.sigv4 import Credentials
 from aig.aws.sub_accounts import DynamoSubAccounts
 from aig.aws.table import Table
 from aig.aws.telemetry import JsonTelemetry
+from aig.aws.topups import DynamoTopUps
 from aig.aws.wallets import DynamoWallets
 from aig.call import Gateway
 from aig.catalog import model as catalog
@@ -25,6 +28,7 @@ from aig.clock import Clock, SystemClock
 from aig.ids import Ids
 from aig.limits import DAY_S, FreeTier
 from aig.ports import Adapters, Secrets, Telemetry
+from aig.topups import TopUpPorts
 from aig.traffic import Traffic
 
 
@@ -42,6 +46,9 @@ class Container:
     keys: DynamoKeys
     sub_accounts: DynamoSubAccounts
     wallets: DynamoWallets
+    ledger: DynamoLedger
+    top_ups: DynamoTopUps
+    idempotency: DynamoIdempotency
     events: DynamoEvents
     records: DynamoRecords
     health: DynamoHealth
@@ -68,6 +75,10 @@ class Container:
             ids=self.ids,
             free_tier=self.free_tier,
         )
+
+    def top_up_ports(self) -> TopUpPorts:
+        """What top-ups need."""
+        return TopUpPorts(self.top_ups, self.wallets, self.secrets, self.telemetry, self.clock)
 
     async def close(self) -> None:
         await self.table.close()
@@ -123,6 +134,9 @@ def container(
         keys=DynamoKeys(table),
         sub_accounts=DynamoSubAccounts(table),
         wallets=DynamoWallets(table, records, free_requests=free_tier.requests_per_day if free_tier else 0),
+        ledger=DynamoLedger(table),
+        top_ups=DynamoTopUps(table),
+        idempotency=DynamoIdempotency(table),
         events=DynamoEvents(table),
         records=records,
         health=DynamoHealth(table),

@@ -35,6 +35,7 @@ NOT_LOADED = {
     "embeddings": HEAVY | {"mangum", "aig.stream"},
     "models": HEAVY | {"aiohttp", "uvicorn", "aig.stream"},
     "requests": HEAVY | {"aig_providers", "aiohttp", "uvicorn", "aig.stream"},
+    "payments": HEAVY | {"aiohttp", "uvicorn", "aig.stream"},
     "sweeper": HEAVY
     | {"aig_providers", "aiohttp", "aig.http", "fastapi", "mangum", "starlette", "uvicorn", "aig.stream"},
 }
@@ -44,6 +45,7 @@ ADAPTERS = {
     "embeddings": {"aig_providers.registry", "aig_providers.wire"},
     "models": {"aig_providers.registry"},
     "requests": set[str](),
+    "payments": {"aig_providers.payments"},
     "sweeper": set[str](),
 }
 

@@ -50,8 +50,8 @@ VENDORS = {
     "alibaba", "anthropic", "azure", "bedrock", "cerebras", "claude", "cloudflare", "cohere", "deepgram",
     "deepseek", "elevenlabs", "fal", "fireworks", "gemini", "gpt", "grok", "groq", "huggingface", "jina", "kimi",
     "llama", "llamacpp", "luma", "meshy", "minimax", "mistral", "moonshot", "nebius", "nvidia", "ollama",
-    "openrouter", "perplexity", "qwen", "replicate", "runway", "smollm", "stability", "together", "tripo", "vllm",
-    "voyage", "xai",
+    "openrouter", "perplexity", "qwen", "replicate", "runway", "smollm", "stability", "stripe", "together", "tripo",
+    "vllm", "voyage", "xai",
 }  # fmt: skip
 PROVIDERS = (VENDORS | set(tomllib.loads((ROOT / "catalog" / "providers.toml").read_text()))) - OURS
 # The wire that most vendors speak is called after the first of them; these are its names.
@@ -67,7 +67,9 @@ ROOMS = {
     "google": {"google", "gemini"},
     "openai_compatible": {"groq"},  # one of its answers' fields
     "openai": {"openai"},
+    "payments": {"stripe"},
     "responses": {"openai"},
+    "stripe": {"stripe"},
     "voyage": {"voyage"},
 }
 

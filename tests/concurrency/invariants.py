@@ -1,6 +1,7 @@
 """The laws of the ledger, checked over all rows of a Core table.
 
-money in            credits - debits == available + held, and nothing is below zero
+money in            credits - debits - refunds + adjustments == available + held, and nothing is below zero
+refunds             what went back of a credit is no more than the credit, and what is counted of it
 held                a wallet's `held` is the sum of its open holds
 spent               what an owner has spent, over all periods, is the sum of its debits
 caps                a counter's `used` is what is spent in it and what open holds hold of it, and no more than its cap
@@ -36,6 +37,11 @@ class Books:
     holds: dict[str, Row] = field(default_factory=dict)
     credits: list[Row] = field(default_factory=list)
     debits: list[Row] = field(default_factory=list)
+    refunds: list[Row] = field(default_factory=list)
+    adjustments: list[Row] = field(default_factory=list)
+    counted: dict[str, int] = field(default_factory=dict)  # what went back, by the credit's id
+    top_ups: dict[str, Row] = field(default_factory=dict)
+    events: list[Row] = field(default_factory=list)
     losses: list[Row] = field(default_factory=list)
 
     @property
@@ -49,6 +55,15 @@ class Books:
     def used(self, owner: str, period: str = "all") -> int:
         """What an owner has spent in a period, and what is held of its cap."""
         return int(self.spends.get(f"{owner}#{period}", {}).get("used", 0))
+
+    def entries(self, kind: str) -> list[Row]:
+        """The ledger's rows of a kind."""
+        return {
+            "credit": self.credits,
+            "debit": self.debits,
+            "refund": self.refunds,
+            "adjustment": self.adjustments,
+        }[kind]
 
     def phases(self) -> Counter[str]:
         """How many holds there are of each phase."""
@@ -65,7 +80,13 @@ def books(rows: Iterable[Row]) -> dict[str, Books]:
         if kind == "wallet":
             owner.wallet = row
         elif kind == "txn":
-            (owner.credits if row["kind"] == "credit" else owner.debits).append(row)
+            owner.entries(row["kind"]).append(row)
+        elif kind == "refunds":
+            owner.counted[name] = row["refunded"]
+        elif kind == "topup":
+            owner.top_ups[name] = row
+        elif kind == "event":
+            owner.events.append(row)
         elif kind == "loss":
             account = row["account_id"]
             accounts[parents.get(account) or account].losses.append(row)
@@ -79,7 +100,7 @@ def violations(rows: Iterable[Row]) -> list[str]:
     return [
         f"{account}: {broken}"
         for account, found in books(rows).items()
-        for check in (_wallet, _spent, _caps, _charges, _index, _losses)
+        for check in (_wallet, _refunds, _top_ups, _spent, _caps, _charges, _index, _losses)
         for broken in check(found)
     ]
 
@@ -90,7 +111,8 @@ def _open(found: Books) -> list[Row]:
 
 def _wallet(found: Books) -> Iterable[str]:
     available, held = found.available, found.held
-    came, went = sum(row["amount"] for row in found.credits), sum(row["amount"] for row in found.debits)
+    came = sum(row["amount"] for row in (*found.credits, *found.adjustments))
+    went = sum(row["amount"] for row in (*found.debits, *found.refunds))
     if came - went != available + held:
         yield f"{came} came in and {went} went out, but {available} is available and {held} held"
     if available < 0 or held < 0:
@@ -110,6 +132,34 @@ def _spent(found: Books) -> Iterable[str]:
     for owner in spent.keys() | debits.keys():
         if spent[owner] != debits[owner]:
             yield f"{owner} has spent {spent[owner]}, but its debits are {debits[owner]}"
+
+
+def _refunds(found: Books) -> Iterable[str]:
+    paid = {row["sk"].partition("#")[2]: row for row in found.credits}
+    back: Counter[str] = Counter()
+    for row in found.refunds:
+        back[row["credit_id"]] += row["amount"]
+    for name in back.keys() | found.counted.keys():
+        credit = paid.get(name)
+        if credit is None or back[name] > credit["amount"]:
+            yield f"{back[name]} of {name} went back, and its credit is {credit and credit['amount']}"
+        elif credit["origin"] == "manual" and back[name] != found.counted.get(name):
+            yield f"{back[name]} of {name} went back, but {found.counted.get(name)} is counted"
+
+
+def _top_ups(found: Books) -> Iterable[str]:
+    paid = {row["sk"].partition("#")[2]: row for row in found.credits}
+    for name, row in found.top_ups.items():
+        credit = paid.get(row.get("credit_id", ""))
+        if (row["phase"] == "paid") != (credit is not None):
+            yield f"{name} is {row['phase']} with the credit {credit}"
+        elif credit is not None:
+            if credit["amount"] != row["amount"]:
+                yield f"{name} is {row['amount']}, but its credit {credit['amount']}"
+            back = [refund for refund in found.refunds if refund["credit_id"] == row["credit_id"]]
+            told = min(row["amount"], row["refunded"] + row["disputed"])
+            if told != (booked := sum(refund["amount"] + refund["uncovered"] for refund in back)):
+                yield f"{told} of {name} went back, but {booked} is booked"
 
 
 def _caps(found: Books) -> Iterable[str]:

@@ -11,15 +11,28 @@ Rows = dict[str, dict[str, Any]]
 
 
 def in_order() -> Rows:
-    """10,000 came in; one request was charged 700, one holds 1,000, one was voided."""
+    """10,000 came in by hand, of which 400 went back, and 500 were bought, which went back but for 50 that were spent.
+
+    One request was charged 700, one holds 1,000, one was voided.
+    """
     hold = {"pk": "acct_1", "key_id": "key_1", "amount": 1_000, "capped": ("key_1#all",)}
     debit = {"pk": "acct_1", "kind": "debit", "request_id": "req_1", "key_id": "key_1"}
+    credit = {"pk": "acct_1", "kind": "credit", "origin": "manual"}
+    refund = {"pk": "acct_1", "kind": "refund", "uncovered": 0}
+    top_up = {"pk": "acct_1", "sk": "topup#topup_3", "amount": 500}
     loss = {"pk": "platform", "account_id": "acct_1", "amount": 0}
     return {
         "wallet": {"pk": "acct_1", "sk": "wallet", "available": 8_300, "held": 1_000},
         "key": {"pk": "acct_1", "sk": "key#key_1", "cap": 5_000},
         "spend": {"pk": "acct_1", "sk": "spend#key_1#all", "used": 1_700, "spent": 700},
-        "credit": {"pk": "acct_1", "sk": "txn#topup_1", "kind": "credit", "amount": 10_000},
+        "credit": {**credit, "sk": "txn#topup_1", "amount": 10_000},
+        "bought": {**credit, "sk": "txn#topup_2", "amount": 500, "origin": "a provider"},
+        "topup": {**top_up, "phase": "paid", "credit_id": "topup_2", "refunded": 300, "disputed": 250},
+        "pending": {**top_up, "sk": "topup#topup_4", "phase": "pending", "refunded": 0, "disputed": 0},
+        "refund": {**refund, "sk": "txn#refund_1", "credit_id": "topup_1", "amount": 400},
+        "counted": {"pk": "acct_1", "sk": "refunds#topup_1", "refunded": 400},
+        "returned": {**refund, "sk": "txn#refund_2", "credit_id": "topup_2", "amount": 450, "uncovered": 50},
+        "adjustment": {"pk": "acct_1", "sk": "txn#adj_1", "kind": "adjustment", "amount": 350},
         "debit": {**debit, "sk": "txn#txn_1", "amount": 700},
         "posted": {**hold, "sk": "hold#req_1", "phase": "posted", "charged": 700, "ttl": 1},
         "held": {**hold, "sk": "hold#req_2", "phase": "held", "expiry_bucket": "open#0"},
@@ -54,6 +67,17 @@ def twice(name: str, sk: str, **attributes: Any) -> Callable[[Rows], object]:
     [
         pytest.param(changed("wallet", available=8_301), id="money from nowhere"),
         pytest.param(changed("credit", amount=9_999), id="a top-up that was added twice"),
+        pytest.param(changed("refund", amount=399), id="a refund that took more than it says"),
+        pytest.param(changed("adjustment", amount=-350), id="an adjustment with the wrong sign"),
+        pytest.param(changed("credit", amount=399), id="a refund of more than was paid"),
+        pytest.param(changed("refund", credit_id="topup_9"), id="a refund of no payment"),
+        pytest.param(changed("counted", refunded=0), id="a refund that is not counted"),
+        pytest.param(without("counted"), id="a refund that nobody counts"),
+        pytest.param(changed("topup", phase="pending"), id="a credit of a top-up that is not paid"),
+        pytest.param(changed("pending", phase="paid"), id="a paid top-up without a credit"),
+        pytest.param(changed("topup", amount=501), id="a credit that is not what was paid"),
+        pytest.param(changed("topup", disputed=199), id="a return that nobody told of"),
+        pytest.param(changed("returned", uncovered=0), id="a return that is not booked in full"),
         pytest.param(changed("wallet", available=-1, held=9_301), id="an overdrawn wallet"),
         pytest.param(changed("wallet", available=9_300, held=0), id="a hold that the wallet does not know"),
         pytest.param(without("held"), id="held without a hold"),

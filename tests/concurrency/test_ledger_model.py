@@ -14,10 +14,10 @@ from typing_extensions import override
 from aig.holding import HOLD_TTL_S
 from aig.modalities.usage import Usage
 from aig.money.hold import Hold, settle
-from aig.money.ledger import Credit, Debit, Loss, LossReason
+from aig.money.ledger import Adjustment, Credit, Debit, Loss, LossReason, Refund
 from aig.money.pricing import Prices
 from aig.money.units import Nano
-from aig.ports import HoldRefused
+from aig.ports import HoldRefused, NotCovered
 from aig.sweep import CLOCK_SKEW_S
 from tests.concurrency.core import Core
 from tests.concurrency.fault_proxy import (
@@ -70,6 +70,7 @@ class Ledger(RuleBasedStateMachine):
         self.model = Model()
         self.taken: list[Taken] = []
         self.payments: list[Credit] = []
+        self.returned: dict[str, int] = {}  # by the payment's id
         self.core = Core(endpoint, table)
         self.proxy = Proxy(endpoint)
         self._run(self.proxy.start())
@@ -106,6 +107,32 @@ class Ledger(RuleBasedStateMachine):
     def the_same_payment_again(self) -> None:
         if self.payments:
             assert not self._run(self.ports.wallets.credit(self.tenant.id, self.payments[-1]))
+
+    @rule(amount=st.integers(1, 3_000), at_once=st.integers(1, 2))
+    def refund(self, amount: int, at_once: int) -> None:
+        """Of the payment that came last."""
+        if not self.payments:
+            return
+        credit = self.payments[-1]
+        refund = Refund(self.ports.ids.new("refund"), credit.id, Nano(amount), int(self.clock.time))
+        left = min(self.model.available, credit.amount - self.returned.get(credit.id, 0))
+        if amount > left:
+            with pytest.raises(NotCovered):
+                self._run(self.ports.ledger.refund(self.tenant.id, refund))
+            return
+        assert self._resolved([self.ports.ledger.refund(self.tenant.id, refund) for _ in range(at_once)])
+        self.returned[credit.id] = self.returned.get(credit.id, 0) + amount
+        self.model.available -= amount
+
+    @rule(amount=st.integers(-2_000, 2_000).filter(bool), at_once=st.integers(1, 2))
+    def adjust(self, amount: int, at_once: int) -> None:
+        adjustment = Adjustment(self.ports.ids.new("adj"), Nano(amount), int(self.clock.time))
+        if self.model.available + amount < 0:
+            with pytest.raises(NotCovered):
+                self._run(self.ports.ledger.adjust(self.tenant.id, adjustment))
+            return
+        assert self._resolved([self.ports.ledger.adjust(self.tenant.id, adjustment) for _ in range(at_once)])
+        self.model.available += amount
 
     @rule(target=holds, amount=AMOUNTS)
     def take(self, amount: int) -> Any:

@@ -13,9 +13,10 @@ from tests import apps
 from tests.apps import App
 from tests.builders import PROVIDER_KEY, SECRETS
 from tests.logs import Log
+from tests.stripe_account import API_KEY, WEBHOOK_SECRET, StripeAccount, stripe_account
 from tests.upstream import FakeUpstream, fake_upstream
 
-_SERVICES: Final = ("accounts", "chat", "embeddings", "models", "requests", "sweeper")
+_SERVICES: Final = ("accounts", "chat", "embeddings", "models", "payments", "requests", "sweeper")
 
 
 @pytest.fixture
@@ -81,6 +82,28 @@ async def accounts(deployed: Stack, container: Container, logged: Log) -> AsyncI
 async def requests(deployed: Stack, container: Container, logged: Log) -> AsyncIterator[App]:
     """The requests function's app, just started."""
     app = App(apps.start(deployed.functions["RequestsFunction"]))
+    yield app
+    await app.close()
+
+
+@pytest.fixture
+async def stripe() -> AsyncIterator[StripeAccount]:
+    """A Stripe on loopback."""
+    async with stripe_account() as account:
+        yield account
+
+
+@pytest.fixture
+async def payments(deployed: Stack, container: Container, logged: Log, stripe: StripeAccount) -> AsyncIterator[App]:
+    """The payments function's app, with keys to the Stripe on loopback."""
+    app = App(
+        apps.start(
+            deployed.functions["PaymentsFunction"],
+            AIG_STRIPE_BASE_URL=stripe.base_url,
+            STRIPE_API_KEY=API_KEY,
+            STRIPE_WEBHOOK_SECRET=WEBHOOK_SECRET,
+        )
+    )
     yield app
     await app.close()
 

@@ -181,8 +181,12 @@ async def test_two_keys_share_a_wallet_and_nothing_else(chat: App, accounts: App
 
     assert await wallet(first) == await wallet(second)
     assert await wallet(first) == {
-        "object": "wallet", "balance": "9.99998425", "in_flight": "0.00", "currency": "usd"
-    }  # fmt: skip
+        "object": "wallet",
+        "balance": "9.99998425",
+        "in_flight": "0.00",
+        "currency": "usd",
+        "low_balance_threshold": "1.00",
+    }
     assert (await wallet(stranger))["balance"] == "5.00"
     keys = [await key_of(accounts, key) for key in (first, second, stranger)]
     assert [key["spent"] for key in keys] == ["0.00000525", "0.0000105", "0.00"]

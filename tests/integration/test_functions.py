@@ -112,6 +112,13 @@ class TestEventFiles:
         assert answer.refusal == (401, "authentication_error", "invalid_api_key")
         assert answer.headers["www-authenticate"] == "Bearer"
 
+    async def test_payments_as_it_is_committed_and_without_stripe(self, api: RestApi, container: Container) -> None:
+        assert (await api.invoke("PaymentsFunction", event("payments"))).status == 401
+        account = await an_account(container)
+        answer = await api.invoke("PaymentsFunction", event("payments", authorization=f"Bearer {account.key}"))
+        assert answer.refusal == (502, "provider_error", "not_configured")
+        assert "STRIPE_API_KEY" in answer.json["error"]["message"]
+
     async def test_models(self, api: RestApi) -> None:
         answer = await api.invoke("ModelsFunction", event("models"))
         assert answer.status == 200
@@ -336,8 +343,12 @@ class TestAccounts:
         account = await an_account(container, "12.345678901")
         answer = await api("GET", "/v1/wallet", authorization=f"Bearer {account.key}")
         assert answer.json == {
-            "object": "wallet", "balance": "12.345678901", "in_flight": "0.00", "currency": "usd"
-        }  # fmt: skip
+            "object": "wallet",
+            "balance": "12.345678901",
+            "in_flight": "0.00",
+            "currency": "usd",
+            "low_balance_threshold": "1.00",
+        }
         assert (await wallet_of(container, account)).available == 12_345_678_901
 
     async def test_the_key(self, api: RestApi, container: Container) -> None:

@@ -15,6 +15,7 @@ HTTP = {
     "chat": "ChatFunction",
     "embeddings": "EmbeddingsFunction",
     "models": "ModelsFunction",
+    "payments": "PaymentsFunction",
 }
 # The keys of a REST API's proxy event; an HTTP API's has others.
 PROXY_EVENT = {

@@ -16,6 +16,7 @@ FAMILIES = {
     "ChatFunction": "chat",
     "EmbeddingsFunction": "embeddings",
     "ModelsFunction": "models",
+    "PaymentsFunction": "payments",
     "SweeperFunction": "sweeper",
 }
 BEHIND_WEB_ADAPTER = {"ChatFunction", "EmbeddingsFunction"}
@@ -92,6 +93,7 @@ def test_memory_and_timeouts(stack: Stack) -> None:
         "EmbeddingsFunction": (1024, 900),
         "ModelsFunction": (1024, 29),
         "RequestsFunction": (1024, 29),
+        "PaymentsFunction": (1024, 29),
         "SweeperFunction": (256, 55),
     }
 
@@ -140,5 +142,5 @@ def test_access_logs_expire(resources: Resources) -> None:
 
 def test_alarms_are_asked_for(resources: Resources) -> None:
     paid = {name for name, r in resources.items() if r["Type"] in {"AWS::CloudWatch::Alarm", "AWS::SNS::Topic"}}
-    assert paid == {"AlarmTopic", "GatewayErrorsAlarm", "ProviderKeyAlarm", "SweeperAlarm"}
+    assert paid == {"AlarmTopic", "GatewayErrorsAlarm", "PaymentAlarm", "ProviderKeyAlarm", "SweeperAlarm"}
     assert {resources[name]["Condition"] for name in paid} == {"HasAlarms"}

@@ -59,6 +59,12 @@ ALLOWED: Mapping[str, set[tuple[str, str]]] = {
         ("dynamodb:Query", REQUESTS),
         ("secretsmanager:GetSecretValue", SECRET),
     },
+    "PaymentsFunctionRole": {
+        ("dynamodb:GetItem", TABLE),
+        ("dynamodb:PutItem", TABLE),
+        ("dynamodb:UpdateItem", TABLE),
+        ("secretsmanager:GetSecretValue", SECRET),
+    },
     "SweeperFunctionRole": {
         ("dynamodb:GetItem", TABLE),
         ("dynamodb:PutItem", TABLE),
@@ -73,6 +79,7 @@ MANAGED = {
     "ModelsFunctionRole": [BASIC, XRAY],
     "AccountsFunctionRole": [BASIC, XRAY],
     "RequestsFunctionRole": [BASIC, XRAY],
+    "PaymentsFunctionRole": [BASIC, XRAY],
     "SweeperFunctionRole": [BASIC],
 }
 

@@ -15,6 +15,7 @@ ROUTES = {
     "/openapi.json": "ModelsFunction",
     "/v1/chat/completions": "ChatFunction",
     "/v1/embeddings": "EmbeddingsFunction",
+    "/v1/events": "AccountsFunction",
     "/v1/health/providers": "ModelsFunction",
     "/v1/key": "AccountsFunction",
     "/v1/keys": "AccountsFunction",
@@ -26,7 +27,12 @@ ROUTES = {
     "/v1/requests/{proxy+}": "RequestsFunction",
     "/v1/sub-accounts": "AccountsFunction",
     "/v1/sub-accounts/{proxy+}": "AccountsFunction",
+    "/v1/payments/{provider}": "PaymentsFunction",
     "/v1/wallet": "AccountsFunction",
+    "/v1/wallet/top-ups": "PaymentsFunction",
+    "/v1/wallet/top-ups/{top_up_id}": "PaymentsFunction",
+    "/v1/wallet/transactions": "AccountsFunction",
+    "/v1/wallet/transactions/{transaction_id}": "AccountsFunction",
     "/{proxy+}": "ModelsFunction",
 }
 STREAMING = {"/v1/chat/completions", "/v1/embeddings"}

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 
+from aig.call import Gateway
 from aig.catalog.model import IMAGE_TOKENS
 from aig.catalog.routing import Candidate
 from aig.errors import AIGError, BudgetExceeded, RateLimited
@@ -19,6 +20,7 @@ from aig.money.ledger import Spend, Wallet
 from aig.money.pricing import Prices
 from aig.money.units import Nano, Pico
 from aig.ports import HoldRefused, Limit, StoreBusy
+from aig.thresholds import Marker
 from tests.unit.calls import CALLER, PRICES, Scene, candidate
 
 DEMAND = Demand(("v/m",), frozenset({"chat"}), 1000, 600)
@@ -42,7 +44,8 @@ class Wallets:
         self.spends = spends
         self.refuses: list[Collection[Limit]] = []
         self.tried: list[Hold] = []
-        self.events: list[Event] = []
+        self.told: list[Event] = []
+        self.tells: Exception | None = None
         self.now: tuple[Limits, ...] | None = None
 
     async def take(self, hold: Hold, caller: Caller) -> None:
@@ -62,16 +65,27 @@ class Wallets:
         return caller.limits if self.now is None else self.now
 
     async def tell_spend_exceeded(self, account_id: str, counter: str, cap: int, event: Event) -> bool:
-        self.events.append(event)
+        return self._tell(event)
+
+    async def tell(self, marker: Marker, wallet: Wallet, event: Event) -> bool:
+        assert (marker, wallet) == ("exhausted", self.state)
+        return self._tell(event)
+
+    def _tell(self, event: Event) -> bool:
+        self.told.append(event)
+        if self.tells:
+            raise self.tells
         return True
 
 
 async def take(
     wallets: Wallets, *candidates: Candidate, demand: Demand = DEMAND, caller: Caller = CALLER, **more: Any
 ) -> tuple[Hold, int]:
-    scene = Scene()
-    gateway = replace(scene.gateway, wallets=cast("Any", wallets), keys=cast("Any", wallets), **more)
-    return await take_hold(gateway, caller, candidates or (candidate("a"),), demand)
+    return await take_hold(gateway_of(wallets, **more), caller, candidates or (candidate("a"),), demand)
+
+
+def gateway_of(wallets: Wallets, **more: Any) -> Gateway:
+    return replace(Scene().gateway, wallets=cast("Any", wallets), keys=cast("Any", wallets), **more)
 
 
 def dearer(made: Candidate) -> Candidate:
@@ -184,8 +198,9 @@ async def test_why_not(wallets: Wallets, refused: set[Limit], caller: Caller, co
     assert raised.value.code == code
     assert raised.value.retry_after == (IN_FLIGHT_RETRY_AFTER_S if code == "in_flight_holds" else None)
     assert len(wallets.tried) == 1
-    told = caller is OF_SUB and code == "spend_cap_reached"
-    assert [event.type for event in wallets.events] == ["subaccount.spend.exceeded"] * told
+    spent = caller is OF_SUB and code == "spend_cap_reached"
+    expected = ["subaccount.spend.exceeded"] * spent + ["balance.exhausted"] * (code == "insufficient_balance")
+    assert [event.type for event in wallets.told] == expected
 
 
 async def test_a_sub_account_is_not_told_of_the_accounts_balance() -> None:
@@ -203,16 +218,12 @@ async def test_the_account_is_told_once_of_a_spent_cap_and_the_call_is_refused_w
         with pytest.raises(BudgetExceeded):
             await take(wallets, caller=OF_SUB, told=told)
         expected = {"sub_account": "sub_1", "spend_cap_reset": "never", "resets_at": None}
-        assert [event.data.items() >= expected.items() for event in wallets.events] == ([True] if _ == 0 else [])
+        assert [event.data.items() >= expected.items() for event in wallets.told] == ([True] if _ == 0 else [])
     wallets = Wallets(10**9, sub_1=(10 * WHOLE, 0))
     wallets.refuses = [{"sub_account_cap"}]
-    wallets.tell_spend_exceeded = fails  # type: ignore[method-assign, assignment]
+    wallets.tells = StoreBusy("throttled")
     with pytest.raises(BudgetExceeded):
         await take(wallets, caller=OF_SUB)
-
-
-async def fails(*_: Any) -> bool:
-    raise StoreBusy("throttled")
 
 
 class TestFreeTier:
@@ -273,3 +284,46 @@ async def test_too_many_in_this_minute(tries: list[Collection[Limit]]) -> None:
     assert isinstance(raised.value, RateLimited)
     assert raised.value.retry_after is not None
     assert 1 <= raised.value.retry_after <= 60
+
+
+class TestTellingOfIt:
+    """`balance.exhausted`, from the calls that an empty wallet refuses."""
+
+    async def refuse(self, gateway: Gateway, wallets: Wallets) -> AIGError:
+        wallets.refuses = [{"balance"}]
+        with pytest.raises(BudgetExceeded) as raised:
+            await take_hold(gateway, CALLER, (candidate("a"),), DEMAND)
+        return raised.value
+
+    async def test_a_flood_of_refusals_tells_once(self) -> None:
+        wallets = Wallets(1000)
+        gateway = gateway_of(wallets)
+        for _ in range(5):
+            assert (await self.refuse(gateway, wallets)).code == "insufficient_balance"
+        (event,) = wallets.told
+        assert (event.account_id, event.data["balance"]) == ("acct_1", "0.000001")
+
+    async def test_money_that_came_in_since_makes_it_news_again(self) -> None:
+        wallets = Wallets(1000)
+        gateway = gateway_of(wallets)
+        await self.refuse(gateway, wallets)
+        wallets.state = replace(wallets.state, era=1)
+        await self.refuse(gateway, wallets)
+        assert len(wallets.told) == 2
+
+    async def test_who_has_been_told_by_another_environment_is_not_told(self) -> None:
+        wallets = Wallets(1000)
+        wallets.state = replace(wallets.state, exhausted=True)
+        await self.refuse(gateway_of(wallets), wallets)
+        assert wallets.told == []
+
+    @pytest.mark.parametrize("error", [StoreBusy("busy"), RuntimeError()])
+    async def test_the_answer_is_the_same_when_it_cannot_be_written(self, error: Exception) -> None:
+        wallets = Wallets(1000)
+        wallets.tells = error
+        scene = Scene()
+        gateway = replace(scene.gateway, wallets=cast("Any", wallets))
+        for _ in range(3):
+            assert (await self.refuse(gateway, wallets)).code == "insufficient_balance"
+        assert scene.telemetry.alarms == ["NoticeFailed"]
+        assert len(wallets.told) == 1

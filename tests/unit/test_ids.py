@@ -6,11 +6,11 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aig.ids import Ids, Prefix
+from aig.ids import Ids, Prefix, derived
 from tests.unit.clock import FixedClock
 
-FORM = re.compile(r"(acct|key|req|topup|txn)_[0-7][0-9A-HJKMNP-TV-Z]{25}")
-prefixes: st.SearchStrategy[Prefix] = st.sampled_from(["acct", "key", "req", "topup", "txn"])
+FORM = re.compile(r"(acct|adj|key|refund|req|topup|txn)_[0-7][0-9A-HJKMNP-TV-Z]{25}")
+prefixes: st.SearchStrategy[Prefix] = st.sampled_from(["acct", "adj", "key", "refund", "req", "topup", "txn"])
 milliseconds = st.integers(0, 2**44)
 
 
@@ -39,3 +39,12 @@ def test_ids_of_one_instant_differ_in_all_of_their_random_part() -> None:
     for position in range(14, 30):
         assert len({text[position] for text in made}) == 32
     assert any(a > b for a, b in pairwise(made))
+
+
+@given(prefixes, st.integers(0, 2**34), st.text(st.characters(codec="utf-8")))
+def test_what_is_derived_has_the_form_too_and_is_always_the_same(prefix: Prefix, at: int, text: str) -> None:
+    made = derived(prefix, at, text)
+    assert FORM.fullmatch(made)
+    assert made == derived(prefix, at, text)
+    assert made != derived(prefix, at, f"{text}!")
+    assert made[: len(prefix) + 11] == Ids(FixedClock(float(at))).new(prefix)[: len(prefix) + 11]

@@ -4,7 +4,9 @@ import json
 from typing import Any
 
 from aig.aws.table import Table
-from aig.events import KEPT_S, Event
+from aig.events import KEPT_S, Event, EventType
+
+_READ_AT_ONCE = 100
 
 
 def event_item(event: Event) -> dict[str, Any]:
@@ -23,10 +25,23 @@ class DynamoEvents:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    async def page(self, account_id: str, *, limit: int, after: str | None = None) -> tuple[list[Event], bool]:
-        """The newest first, those older than the event `after`; and whether there are more."""
-        items, more = await self._table.page(account_id, "event#", limit=limit, after=after)
-        return [_load(item) for item in items], more
+    async def page(
+        self, account_id: str, *, limit: int, after: str | None = None, type_: EventType | None = None
+    ) -> tuple[list[Event], bool]:
+        """The newest first, those older than the event `after`; and whether there are more.
+
+        Of one type they are picked out of all that the account has been told in thirty days, which is not much.
+        """
+        found: list[Event] = []
+        more = True
+        while more and len(found) <= limit:
+            size = limit if type_ is None else _READ_AT_ONCE
+            items, more = await self._table.page(account_id, "event#", limit=size, after=after)
+            found += [event for event in map(_load, items) if type_ in (None, event.type)]
+            if type_ is None or not items:
+                break
+            after = items[-1]["sk"].partition("#")[2]
+        return found[:limit], len(found) > limit or (type_ is None and more)
 
 
 def _load(item: dict[str, Any]) -> Event:

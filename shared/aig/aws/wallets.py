@@ -5,7 +5,7 @@ Items under the partition of the tenant, whose key made the call:
   spend#<owner>#<period>  used (spent, and held where the owner has a cap), spent, told_cap (which notice was written)
   hold#<request>          phase held | posted | void, amount, prices, expires_at; in the index `expiry` while held
 under that of the account that pays, which is the tenant or the parent of the sub-account that it is:
-  wallet                  available, held
+  wallet                  available, held; low_threshold; low, exhausted, era (aws/ledger.py)
   free#<day>              hits of the free tier
   txn#<id>                a ledger row
 and under the platform's partition loss#<id>.
@@ -19,6 +19,7 @@ from typing import Any
 from aig import limits
 from aig.aws.events import event_item
 from aig.aws.json_api import PATIENCE_S
+from aig.aws.ledger import DynamoLedger, credit_actions, load_wallet
 from aig.aws.records import DynamoRecords
 from aig.aws.table import Table
 from aig.events import Event
@@ -30,9 +31,11 @@ from aig.money.pricing import Prices
 from aig.money.units import Nano
 from aig.ports import HoldRefused, Limit
 from aig.records import Record
+from aig.thresholds import Marker
 
 PLATFORM = "platform"
 EXPIRY_BUCKETS = 4  # a partition of the index takes 1,000 writes a second; the sweeper reads them all
+_TELL_PATIENCE_S = 0.5  # of a client who is being refused
 _RESOLVED_HOLD_KEPT_S = 7 * 24 * 3600
 _COUNTER_KEPT_S = 600  # behind the window that it counts
 
@@ -51,6 +54,7 @@ class DynamoWallets:
         self._records = records
         self._settle_patience_s = settle_patience_s
         self._free_requests = free_requests
+        self._ledger = DynamoLedger(table)
 
     async def take(self, hold: Hold, caller: Caller) -> None:
         takings = list(self._takings(hold, caller))
@@ -166,23 +170,13 @@ class DynamoWallets:
         return not await self._table.transact([mark, self._table.put_action(event_item(event))])
 
     async def credit(self, account_id: str, credit: Credit) -> bool:
-        row: dict[str, Any] = {
-            "pk": account_id,
-            "sk": f"txn#{credit.id}",
-            "kind": "credit",
-            "amount": credit.amount,
-            "origin": credit.source,
-            "note": credit.note,
-            "created_at": credit.created_at,
-        }
-        add = self._table.update_action(account_id, "wallet", "ADD available :amount, held :zero", {
-            ":amount": credit.amount, ":zero": 0,
-        })  # fmt: skip
-        return not await self._table.transact([self._table.put_action(row), add])
+        return not await self._table.transact(credit_actions(self._table, account_id, credit))
 
     async def wallet(self, account_id: str) -> Wallet:
-        item = await self._table.get(account_id, "wallet") or {}
-        return Wallet(Nano(item.get("available", 0)), Nano(item.get("held", 0)))
+        return load_wallet(await self._table.get(account_id, "wallet") or {})
+
+    async def tell(self, marker: Marker, wallet: Wallet, event: Event) -> bool:
+        return await self._ledger.mark(marker, wallet, event, _TELL_PATIENCE_S)
 
     async def spend(self, account_id: str, limits_: Limits, now: float) -> Spend:
         name = limits.period(now, limits_.reset).name

@@ -111,15 +111,20 @@ def _check_headers(request: Request) -> None:
         raise UnsupportedMediaType("The body must be JSON in UTF-8. Send it with Content-Type: application/json.")
 
 
-async def read_json(request: Request) -> dict[str, Any]:
-    """The body as an object. Raises InvalidRequest, RequestTooLarge or UnsupportedMediaType."""
-    _check_headers(request)
+async def read_raw(request: Request, most: int = MAX_BODY_BYTES) -> bytes:
+    """The body as it was sent. Raises InvalidRequest or RequestTooLarge."""
     raw = bytearray()
     try:
         async for piece in request.stream():
             raw += piece
-            if len(raw) > MAX_BODY_BYTES:
-                raise RequestTooLarge(f"The body is larger than {MAX_BODY_BYTES} bytes. Send less in one request.")
+            if len(raw) > most:
+                raise RequestTooLarge(f"The body is larger than {most} bytes. Send less in one request.")
     except ClientDisconnect:
         raise _bad("it ended before its Content-Length") from None
-    return parse_object(bytes(raw))
+    return bytes(raw)
+
+
+async def read_json(request: Request) -> dict[str, Any]:
+    """The body as an object. Raises InvalidRequest, RequestTooLarge or UnsupportedMediaType."""
+    _check_headers(request)
+    return parse_object(await read_raw(request))

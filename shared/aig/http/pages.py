@@ -31,12 +31,17 @@ class Page:
     after: str | None
 
 
+def is_id(text: str) -> bool:
+    """Whether a path's last part can be the id of anything."""
+    return _ID.fullmatch(text) is not None
+
+
 def requested(request: Request) -> Page:
     """Raises InvalidRequest."""
     limit, after = request.query_params.get("limit", str(DEFAULT_LIMIT)), request.query_params.get("after")
     if not _LIMIT.fullmatch(limit) or not 1 <= int(limit) <= MAX_LIMIT:
         raise InvalidRequest(f"limit is a whole number from 1 to {MAX_LIMIT}.", param="limit")
-    if after is not None and not _ID.fullmatch(after):
+    if after is not None and not is_id(after):
         raise InvalidRequest("after is the last_id of the page before.", param="after")
     return Page(int(limit), after)
 

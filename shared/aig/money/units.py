@@ -5,8 +5,9 @@ from typing import NewType
 
 Pico = NewType("Pico", int)  # a price: 10**-12 USD per unit, which is micro-USD per million units
 Nano = NewType("Nano", int)  # an amount in the ledger: 10**-9 USD
+NOTHING = Nano(0)
 
-_DECIMAL = re.compile(r"(\d{1,9})(?:\.(\d+))?")
+_DECIMAL = re.compile(r"(\d{1,9})(?:\.(\d+))?", re.ASCII)
 
 
 def usd(amount: int) -> str:

@@ -52,7 +52,25 @@ def test_parse_usd(text: str, amount: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "-1", "+1", "1e3", ".5", "1.", "1,5", " 1", "1 ", "1\n", "0x1", "NaN", "inf", "1_000", "1234567890", "1.2.3"],
+    [
+        "",
+        "-1",
+        "+1",
+        "1e3",
+        ".5",
+        "1.",
+        "1,5",
+        " 1",
+        "1 ",
+        "1\n",
+        "0x1",
+        "NaN",
+        "inf",
+        "1_000",
+        "1234567890",
+        "1.2.3",
+        "\u0665",
+    ],
 )
 def test_parse_usd_refuses_what_is_not_a_plain_decimal(text: str) -> None:
     with pytest.raises(ValueError, match="decimal number of dollars"):
