@@ -92,12 +92,13 @@ async def test_nor_is_it_two_where_every_try_makes_a_row_of_its_own(core: Core) 
 
 
 async def test_news_of_a_payment_from_all_sides_is_one_credit(core: Core) -> None:
-    """Events of two kinds and of different times, whose rows would have different ids."""
+    """Events of two kinds and of different times, whose rows would have different ids; two payments in one session."""
     tenant, ports = await core.tenant(USD), environments(core)
     top_up, news = await a_top_up(core, tenant)
 
     async def tell(number: int) -> None:
-        told = replace(news, at=NOW + number % 3) if number % 4 else replace(news, kind="failed")
+        paid = replace(news, at=NOW + number % 3, payment=f"{news.payment}{number % 2}")
+        told = paid if number % 4 else replace(news, kind="failed")
         await patiently(lambda: topups.book(ports[number % 4].top_up_ports(), "p", told))
 
     await all_at_once(AT_ONCE, tell)
