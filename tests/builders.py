@@ -1,10 +1,15 @@
 """Accounts and keys for tests, and what the store holds of them afterwards."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from aig.events import Event
+from aig.keys import Key, Scope, Secret, digest, hint_of, make
+from aig.limits import Limits, Reset
 from aig.money.ledger import Credit, Wallet
 from aig.money.units import parse_usd
+from aig.sub_accounts import SubAccount
 from aig.wiring import Container
 from ops import accounts
 from tests import stripe_account
@@ -47,6 +52,36 @@ async def a_key(container: Container, account_id: str, **key: Any) -> Account:
     credential = await container.table.get(f"credential#{secret.public_id}", "credential")
     assert credential is not None
     return Account(account_id, credential["key_id"], secret.text)
+
+
+async def a_sub_account(
+    container: Container,
+    parent_id: str,
+    *,
+    cap: int | None = None,
+    reset: Reset = "never",
+    rpm: int | None = None,
+    keys: int = 1,
+    scopes: Sequence[Scope] = accounts.ALL_SCOPES,
+) -> list[Account]:
+    """A sub-account of an account, as each of its keys sees it."""
+    sub_id = container.ids.new("sub")
+    made: list[tuple[Key, Secret]] = []
+    for _ in range(keys):
+        secret = make()
+        SECRETS.add(secret.text)
+        limits = Limits(container.ids.new("key"))
+        key = Key(sub_id, "test", hint_of(secret), frozenset(scopes), limits, created_at=0, parent_id=parent_id)
+        made.append((key, secret))
+    sub = SubAccount(parent_id, "test", Limits(sub_id, rpm, cap, reset), made[0][0].id, created_at=0)
+    event = Event(container.ids.new("evt"), "subaccount.created", parent_id, {}, 0)
+    actions = [
+        action
+        for key, secret in made
+        for action in container.keys.creation(key, secret, digest(secret, PEPPER.encode()))
+    ]
+    assert await container.sub_accounts.create(sub, actions, event)
+    return [Account(sub_id, key.id, secret.text) for key, secret in made]
 
 
 async def wallet_of(container: Container, account: Account) -> Wallet:

@@ -12,18 +12,16 @@ from aig.aws.table import load
 from aig.aws.wallets import PLATFORM, DynamoWallets
 from aig.call import Gateway, Options
 from aig.clock import Clock
-from aig.events import Event
 from aig.holding import HOLD_TTL_S
-from aig.keys import Caller, Key, digest, hint_of, make, parse
-from aig.limits import Limits, Reset
+from aig.keys import Caller, parse
+from aig.limits import Reset
 from aig.modalities import chat_body
 from aig.modalities.chat import ChatRequest
 from aig.money.units import usd
 from aig.ports import Adapters
-from aig.sub_accounts import SubAccount
 from aig.sweep import CLOCK_SKEW_S, sweep
 from aig.wiring import Container, container
-from tests.builders import PEPPER, Account, an_account
+from tests.builders import PEPPER, Account, a_sub_account, an_account
 from tests.concurrency.invariants import Books, Row, books, violations
 from tests.unit.clock import FixedClock
 
@@ -107,25 +105,8 @@ class Core:
         self, parent: Tenant, *, cap: int | None = None, reset: Reset = "never", rpm: int | None = None, keys: int = 1
     ) -> Sequence[Tenant]:
         """A sub-account of a tenant's, as each of its keys sees it."""
-        ports, sub_id = self._own, self._own.ids.new("sub")
-        made, first = [], ports.ids.new("key")
-        for number in range(keys):
-            secret = make()
-            key = Key(
-                account_id=sub_id,
-                name="test",
-                hint=hint_of(secret),
-                scopes=frozenset({"inference"}),
-                limits=Limits(first if number == 0 else ports.ids.new("key")),
-                created_at=0,
-                parent_id=parent.id,
-            )
-            made.append((key, secret))
-        sub = SubAccount(parent.id, "test", Limits(sub_id, rpm, cap, reset), first, created_at=0)
-        event = Event(ports.ids.new("evt"), "subaccount.created", parent.id, {}, 0)
-        actions = [ports.keys.creation(key, secret, digest(secret, PEPPER.encode())) for key, secret in made]
-        assert await ports.sub_accounts.create(sub, [action for pair in actions for action in pair], event)
-        return [Tenant(Account(sub_id, key.id, secret.text), await self.caller(secret.text)) for key, secret in made]
+        accounts = await a_sub_account(self._own, parent.id, cap=cap, reset=reset, rpm=rpm, keys=keys)
+        return [Tenant(account, await self.caller(account.key)) for account in accounts]
 
     async def caller(self, key: str) -> Caller:
         """Whom a key stands for."""

@@ -17,9 +17,8 @@ from local import event as rest
 from local.routing import Router
 from local.template import Stack
 from tests.apps import App, Handler
-from tests.builders import Account, a_key, an_account, wallet_of
+from tests.builders import Account, a_key, a_sub_account, an_account, wallet_of
 from tests.integration.test_budgets import refusal
-from tests.integration.test_wallet import a_sub_account
 from tests.logs import Log
 from tests.stripe_account import API_KEY, WEBHOOK_SECRET, StripeAccount, event, signature
 
@@ -142,7 +141,8 @@ class TestAsking:
         assert (await payments.client.post("/v1/wallet/top-ups", json=BODY)).status_code == 401
         reader = await a_key(container, account.id, scopes=["usage:read", "inference"])
         assert refusal(await ask(payments, reader)) == (403, "permission_error", "insufficient_scope")
-        assert refusal(await ask(payments, await a_sub_account(container))) == (403, "permission_error", "sub_account")
+        (sub,) = await a_sub_account(container, account.id)
+        assert refusal(await ask(payments, sub)) == (403, "permission_error", "sub_account")
         top_up = await begun(payments, account)
         assert (await shown(payments, reader, top_up))["id"] == top_up
 

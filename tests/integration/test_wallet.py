@@ -14,7 +14,7 @@ from aig.money.units import Nano, parse_usd, usd
 from aig.ports import NotCovered
 from aig.wiring import Container
 from tests.apps import App
-from tests.builders import Account, a_key, an_account, wallet_of
+from tests.builders import Account, a_key, a_sub_account, an_account, wallet_of
 from tests.integration.test_budgets import refusal
 
 PATHS = ("/v1/wallet", "/v1/wallet/transactions", "/v1/wallet/transactions/txn_1", "/v1/events")
@@ -29,13 +29,6 @@ async def page(accounts: App, account: Account, path: str = "/v1/wallet/transact
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
     return found
-
-
-async def a_sub_account(container: Container) -> Account:
-    """A tenant without a wallet."""
-    tenant = container.ids.new("sub")
-    await container.keys.create_account(tenant, "sub", 0)
-    return await a_key(container, tenant)
 
 
 @pytest.fixture
@@ -350,11 +343,11 @@ class TestWhoMay:
 
     @pytest.mark.parametrize("path", PATHS[:3])
     async def test_no_sub_account(self, accounts: App, container: Container, path: str) -> None:
-        sub = await a_sub_account(container)
+        (sub,) = await a_sub_account(container, (await an_account(container)).id)
         assert refusal(await get(accounts, sub, path)) == (403, "permission_error", "sub_account")
 
     async def test_a_sub_account_changes_nothing_and_is_told_its_own(self, accounts: App, container: Container) -> None:
-        sub = await a_sub_account(container)
+        (sub,) = await a_sub_account(container, (await an_account(container)).id)
         changed = await accounts.client.patch(
             "/v1/wallet", json={"low_balance_threshold": "2.00"}, headers=sub.authorization
         )
