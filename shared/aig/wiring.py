@@ -15,6 +15,7 @@ from aig.aws.secrets import Environment, SecretsManager
 from aig.aws.sigv4 import Credentials
 from aig.aws.table import Table
 from aig.aws.telemetry import JsonTelemetry
+from aig.aws.usage import DynamoUsage
 from aig.aws.wallets import DynamoWallets
 from aig.call import Gateway
 from aig.catalog import model as catalog
@@ -39,6 +40,7 @@ class Container:
     wallets: DynamoWallets
     events: DynamoEvents
     health: DynamoHealth
+    usage: DynamoUsage
     once: DynamoOnce
     secrets: Secrets
     telemetry: Telemetry
@@ -88,10 +90,8 @@ def container(
     credentials = credentials or _credentials(env)
     region = env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or "us-east-1"
     dynamodb = env.get("AIG_DYNAMODB_ENDPOINT") or f"https://dynamodb.{region}.amazonaws.com"
-    table = Table(
-        JsonApi("dynamodb", "DynamoDB_20120810", "1.0", dynamodb, region, credentials),
-        env.get("AIG_CORE_TABLE", "core"),
-    )
+    api = JsonApi("dynamodb", "DynamoDB_20120810", "1.0", dynamodb, region, credentials)
+    table = Table(api, env.get("AIG_CORE_TABLE", "core"))
     secrets: Secrets
     if secret_arn := env.get("AIG_SECRET_ARN"):
         endpoint = f"https://secretsmanager.{region}.amazonaws.com"
@@ -106,6 +106,7 @@ def container(
         wallets=DynamoWallets(table),
         events=DynamoEvents(table),
         health=DynamoHealth(table),
+        usage=DynamoUsage(Table(api, env.get("AIG_USAGE_TABLE", "usage"))),
         once=DynamoOnce(table, clock),
         secrets=secrets,
         telemetry=_telemetry(env),
