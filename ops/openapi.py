@@ -15,12 +15,13 @@ from aig.http.reference import ERROR_SCHEMA
 
 ROOT = Path(__file__).parent.parent
 TARGET = ROOT / "functions" / "models" / "openapi.json"
-FAMILIES = ("chat", "embeddings", "models", "accounts")
+FAMILIES = ("chat", "embeddings", "models", "accounts", "usage")
 TAGS = [
     {"name": "chat", "description": "Chat with any model of the catalog, by the OpenAI API."},
     {"name": "embeddings", "description": "Vectors for texts, by the OpenAI API."},
     {"name": "models", "description": "What there is, at what price, and how well it is."},
     {"name": "accounts", "description": "The caller's own wallet and key."},
+    {"name": "usage", "description": "What was used and what it cost, by time, tag, model and sub-account."},
 ]
 
 

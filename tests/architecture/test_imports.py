@@ -34,6 +34,9 @@ NOT_LOADED = {
     "chat": HEAVY | {"mangum"},
     "embeddings": HEAVY | {"mangum", "aig.stream"},
     "models": HEAVY | {"aiohttp", "uvicorn", "aig.stream"},
+    "rollup": HEAVY
+    | {"aig_providers", "aiohttp", "aig.http", "fastapi", "mangum", "starlette", "uvicorn", "aig.stream"},
+    "usage": HEAVY | {"aig_providers", "aiohttp", "uvicorn", "aig.stream"},
     "sweeper": HEAVY
     | {"aig_providers", "aiohttp", "aig.http", "fastapi", "mangum", "starlette", "uvicorn", "aig.stream"},
 }
@@ -42,7 +45,9 @@ ADAPTERS = {
     "chat": {"aig_providers.registry", "aig_providers.wire"},
     "embeddings": {"aig_providers.registry", "aig_providers.wire"},
     "models": {"aig_providers.registry"},
+    "rollup": set[str](),
     "sweeper": set[str](),
+    "usage": set[str](),
 }
 
 

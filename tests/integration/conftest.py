@@ -15,7 +15,7 @@ from tests.builders import PROVIDER_KEY, SECRETS
 from tests.logs import Log
 from tests.upstream import FakeUpstream, fake_upstream
 
-_SERVICES: Final = ("accounts", "chat", "embeddings", "models", "sweeper")
+_SERVICES: Final = ("accounts", "chat", "embeddings", "models", "rollup", "sweeper", "usage")
 
 
 @pytest.fixture
@@ -73,6 +73,14 @@ async def models(deployed: Stack, container: Container, logged: Log) -> AsyncIte
 async def accounts(deployed: Stack, container: Container, logged: Log) -> AsyncIterator[App]:
     """The accounts function's app, just started."""
     app = App(apps.start(deployed.functions["AccountsFunction"]))
+    yield app
+    await app.close()
+
+
+@pytest.fixture
+async def usage(deployed: Stack, container: Container, logged: Log) -> AsyncIterator[App]:
+    """The usage function's app, just started."""
+    app = App(apps.start(deployed.functions["UsageFunction"]))
     yield app
     await app.close()
 

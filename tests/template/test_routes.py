@@ -19,6 +19,10 @@ ROUTES = {
     "/v1/key": "AccountsFunction",
     "/v1/models": "ModelsFunction",
     "/v1/models/{proxy+}": "ModelsFunction",
+    "/v1/usage": "UsageFunction",
+    "/v1/usage/by-model": "UsageFunction",
+    "/v1/usage/by-sub-account": "UsageFunction",
+    "/v1/usage/by-tag": "UsageFunction",
     "/v1/wallet": "AccountsFunction",
     "/{proxy+}": "ModelsFunction",
 }
