@@ -105,6 +105,12 @@ async def test_the_first_that_could_not_be_counted_is_named(rollup: Handler, con
     assert set(cells.values()) == {1}
 
 
+async def test_of_a_debit_that_is_twice_in_a_batch_the_first_is_named(rollup: Handler) -> None:
+    rollup.module.container = replace(rollup.module.container, usage=DynamoUsage(MemoryTable(["busy"])))  # type: ignore[attr-defined]
+    records = [record(debit(), 7), record(debit(), 8)]
+    assert await rollup.invoke({"Records": records}) == {"batchItemFailures": [{"itemIdentifier": "7"}]}
+
+
 async def test_what_is_not_the_store_being_busy_fails_the_batch(rollup: Handler) -> None:
     class Broken(MemoryTable):
         @override

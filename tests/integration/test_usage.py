@@ -82,6 +82,15 @@ class TestReports:
             (YESTERDAY, 2),
         ]
 
+    async def test_what_begins_at_the_end_is_not_in_it(self, usage: App, container: Container) -> None:
+        account = await an_account(container)
+        await used(container, account, {"created_at": TODAY - 1, "amount": 1}, {"created_at": TODAY, "amount": 2})
+        for path in ("/v1/usage", "/v1/usage/by-tag"):
+            body = (await get(usage, account, path, to=str(TODAY))).json()
+            assert (body["total_cost"], body["to"]) == ("0.000000001", TODAY)
+        hours = (await get(usage, account, "/v1/usage", to=str(TODAY), granularity="hour")).json()
+        assert hours["total_cost"] == "0.000000001"
+
     async def test_by_month(self, usage: App, container: Container) -> None:
         account = await an_account(container)
         first = datetime.fromtimestamp(TODAY, UTC).replace(day=1)
