@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Any, Final
 
 import boto3
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from local.embedded import stream_records
+from local.errors import StartError
 from local.intrinsics import ACCOUNT, REGION
 from local.streams import Record
 
@@ -39,16 +40,20 @@ class EmbeddedReader:
 
 
 class EndpointReader:
-    """A stream of a DynamoDB with the API of streams, all its shards, those that come later as well."""
+    """A stream of a DynamoDB with the API of streams, all its shards, those that come later as well.
+
+    Raises StartError where the table has no stream or the endpoint no such API.
+    """
 
     def __init__(self, endpoint: str, table: str, *, from_the_start: bool) -> None:
         self._client: Any = boto3.client("dynamodbstreams", endpoint_url=endpoint)
-        dynamodb = boto3.client("dynamodb", endpoint_url=endpoint)
-        self._arn = dynamodb.describe_table(TableName=table)["Table"]["LatestStreamArn"]
-        dynamodb.close()
         self._iterators: dict[str, str | None] = {}  # by shard; None once all of a closed one was read
         self._last: dict[str, str] = {}  # the sequence number that was read last, by shard
-        self._open_shards("TRIM_HORIZON" if from_the_start else "LATEST")
+        try:
+            self._arn = _stream_arn(endpoint, table)
+            self._open_shards("TRIM_HORIZON" if from_the_start else "LATEST")
+        except (BotoCoreError, ClientError) as error:
+            raise StartError(f"the streams of {endpoint} do not work: {error}") from error
 
     def close(self) -> None:
         self._client.close()
@@ -99,6 +104,15 @@ class EndpointReader:
         answer = self._client.get_shard_iterator(StreamArn=self._arn, ShardId=shard, ShardIteratorType=where, **more)
         iterator: str = answer["ShardIterator"]
         return iterator
+
+
+def _stream_arn(endpoint: str, table: str) -> str:
+    client = boto3.client("dynamodb", endpoint_url=endpoint)
+    arn: str | None = client.describe_table(TableName=table)["Table"].get("LatestStreamArn")
+    client.close()
+    if arn is None:
+        raise StartError(f"the table {table} at {endpoint} has no stream: delete it, and it is made with one")
+    return arn
 
 
 def _record(record: Record, arn: str) -> Record:

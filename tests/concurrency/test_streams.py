@@ -9,6 +9,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from local.errors import StartError
 from local.stream_readers import EndpointReader
 from local.streams import Streams
 from local.template import StreamMapping
@@ -98,6 +99,17 @@ def test_another_error_is_not_hidden(dynamodb_local: str, client: Any, monkeypat
     with pytest.raises(ClientError, match="InternalServerError"):
         reader.read()
     reader.close()
+
+
+def test_a_table_without_a_stream_and_one_that_is_not_there_are_named(dynamodb_local: str, client: Any) -> None:
+    keys = [{"AttributeName": "pk", "KeyType": "HASH"}]
+    types = [{"AttributeName": "pk", "AttributeType": "S"}]
+    client.create_table(TableName="still", BillingMode="PAY_PER_REQUEST", AttributeDefinitions=types, KeySchema=keys)
+    with pytest.raises(StartError, match=r"still .* has no stream"):
+        EndpointReader(dynamodb_local, "still", from_the_start=True)
+    client.delete_table(TableName="still")
+    with pytest.raises(StartError, match="do not work"):
+        EndpointReader(dynamodb_local, "still", from_the_start=True)
 
 
 def test_a_function_is_invoked_with_what_was_written(dynamodb_local: str, client: Any) -> None:
