@@ -1,14 +1,16 @@
 """The embedded AWS: moto in this process, on a free loopback port, with its DynamoDB made atomic."""
 
 import copy
+import json
 import logging
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from types import SimpleNamespace
 from typing import Any, Final
 
-from local.intrinsics import REGION
+from local.intrinsics import ACCOUNT, REGION
 
 _LOCK: Final = threading.RLock()
 _LOCKED: Final = "_aigateway_locked"
@@ -116,6 +118,26 @@ class _Before:
         if excess > 0:
             shard.starting_sequence_number += excess
             del shard.items[:excess]
+
+
+def stream_records(table: str, after: int) -> tuple[int, list[dict[str, Any]]]:
+    """What the stream of a table has behind the sequence number `after`, and the number of the last record before that.
+
+    It is more than `after` where records were forgotten. The streams API of moto would do, but for one thing: it keeps
+    every iterator that it ever made, one for each look.
+    """
+    from moto.dynamodb.models import dynamodb_backends
+
+    with _LOCK:
+        shard: Any = dynamodb_backends[ACCOUNT][REGION].get_table(table).stream_shard
+        before = max(after, shard.starting_sequence_number - 1)
+        records = shard.items[before + 1 - shard.starting_sequence_number :]
+        # Copied before anything changes: the images of a record are those of living items.
+        return before, [json.loads(json.dumps(record.to_json(), default=_plain)) for record in records]
+
+
+def _plain(value: Any) -> Any:
+    return value.timestamp() if isinstance(value, datetime) else value.to_json()
 
 
 class EmbeddedAws:

@@ -212,7 +212,8 @@ def main() -> int:
     aws, tables = EmbeddedAws(), load().tables
     endpoint = aws.start()
     create_tables(tables, endpoint)
-    os.environ |= {"AIG_DYNAMODB_ENDPOINT": endpoint, "AIG_CORE_TABLE": tables[0].name, "AIG_KEY_PEPPER": "demo"}
+    (core,) = (table.name for table in tables if table.logical_id == "CoreTable")
+    os.environ |= {"AIG_DYNAMODB_ENDPOINT": endpoint, "AIG_CORE_TABLE": core, "AIG_KEY_PEPPER": "demo"}
     try:
         return asyncio.run(_play_all())
     finally:

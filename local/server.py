@@ -20,7 +20,9 @@ from local.functions import Environments, load_asgi_app, load_handler, new_conte
 from local.model_server import ModelServer
 from local.schedules import Schedules
 from local.settings import Settings
-from local.template import ROOT, TEMPLATE, Stack, load
+from local.stream_readers import EmbeddedReader, EndpointReader
+from local.streams import Reader, Streams
+from local.template import ROOT, TEMPLATE, Stack, StreamMapping, load
 
 CACHE: Final = ROOT / ".cache"
 _MODEL_SECONDS: Final = 120.0
@@ -62,9 +64,10 @@ def _run(settings: Settings, template: Path, seed: Callable[[str | None], str], 
     say("Loading the functions")
     base_url = f"http://{http_server.HOST}:{listener.getsockname()[1]}/v1"
     ready = banner.text(base_url, seed(settings.dev_key), models=settings.models)
-    front, schedules = _functions(stack, template.parent, cleanup, lambda: say(ready))
-    schedules.start()
-    cleanup.callback(schedules.stop)
+    front, schedules, streams = _functions(settings, stack, template.parent, cleanup, lambda: say(ready))
+    for background in (schedules, streams):
+        background.start()
+        cleanup.callback(background.stop)
     http_server.server(front, stack.gateway_responses).run(sockets=[listener])
     say("Stopping")
 
@@ -105,10 +108,13 @@ def _pepper(*, kept: bool) -> str:
     return path.read_text(encoding="ascii")
 
 
-def _functions(stack: Stack, root: Path, cleanup: ExitStack, started: Callable[[], None]) -> tuple[Front, Schedules]:
-    """Imports every function that a route or a schedule invokes."""
+def _functions(
+    settings: Settings, stack: Stack, root: Path, cleanup: ExitStack, started: Callable[[], None]
+) -> tuple[Front, Schedules, Streams]:
+    """Imports every function that a route, a schedule or a stream invokes."""
     streaming = {route.function for route in stack.routes if route.streaming}
     invoked = {route.function for route in stack.routes} | {schedule.function for schedule in stack.schedules}
+    invoked |= {mapping.function for mapping in stack.streams}
     apps: dict[str, Any] = {}
     environments: dict[str, Environments] = {}
     for name in sorted(invoked):
@@ -125,7 +131,13 @@ def _functions(stack: Stack, root: Path, cleanup: ExitStack, started: Callable[[
     def log(line: str) -> None:
         say(f"{time.strftime('%H:%M:%S')} {line}")
 
-    return Front(stack, environments, apps, log=log, started=started), Schedules(stack.schedules, invoke, log)
+    def open_reader(mapping: StreamMapping) -> Reader:
+        if settings.dynamodb_endpoint is None:
+            return EmbeddedReader(mapping.table, from_the_start=mapping.from_the_start)
+        return EndpointReader(settings.dynamodb_endpoint, mapping.table, from_the_start=mapping.from_the_start)
+
+    front = Front(stack, environments, apps, log=log, started=started)
+    return front, Schedules(stack.schedules, invoke, log), Streams(stack.streams, open_reader, invoke, log)
 
 
 def _ignore_signals() -> None:

@@ -1,6 +1,7 @@
 """template.yaml, translated offline by the SAM translator and read into the parts that a local stack runs."""
 
 import copy
+import json
 import logging
 import os
 import re
@@ -69,6 +70,26 @@ class Schedule:
 
 
 @dataclass(frozen=True)
+class StreamMapping:
+    """A function that is invoked with the records of a table's stream.
+
+    `filters` are patterns, one of which a record has to match (none: all do); `window` is in seconds; `retries` is None
+    for no end of them.
+    """
+
+    name: str
+    function: str
+    table: str
+    from_the_start: bool
+    batch: int
+    window: float
+    filters: tuple[Mapping[str, Any], ...]
+    reports_failures: bool
+    bisects: bool
+    retries: int | None
+
+
+@dataclass(frozen=True)
 class GatewayResponse:
     """What API Gateway itself answers: status (None: the type's own), header expressions, body template."""
 
@@ -85,6 +106,7 @@ class Stack:
     functions: Mapping[str, Function]
     tables: tuple[Table, ...]
     schedules: tuple[Schedule, ...]
+    streams: tuple[StreamMapping, ...]
     gateway_responses: Mapping[str, GatewayResponse]
     binary_media_types: tuple[str, ...]
     stage: str
@@ -138,6 +160,10 @@ def load(path: Path = TEMPLATE, parameters: Mapping[str, Any] | None = None) -> 
             for name, resource in _of_type(resources, "AWS::DynamoDB::Table").items()
         ),
         schedules=tuple(_schedules(resources, resolver)),
+        streams=tuple(
+            _stream(name, resource["Properties"], resolver)
+            for name, resource in _of_type(resources, "AWS::Lambda::EventSourceMapping").items()
+        ),
         gateway_responses={
             kind: _gateway_response(answer)
             for body in bodies
@@ -256,6 +282,32 @@ def _schedules(resources: Mapping[str, Mapping[str, Any]], resolver: Resolver) -
             given = resolver.resolve(target.get("Input"))
             schedules.append(Schedule(name, function, expression, rate_seconds(expression), given))
     return schedules
+
+
+def _stream(name: str, properties: Mapping[str, Any], resolver: Resolver) -> StreamMapping:
+    resolver.referenced.clear()
+    source = str(resolver.resolve(properties["EventSourceArn"]))
+    (table,) = resolver.referenced
+    if resolver.resources[table]["Type"] != "AWS::DynamoDB::Table":
+        raise ValueError(f"{name} reads {source}: only streams of tables are read locally")
+    resolver.referenced.clear()
+    resolver.resolve(properties["FunctionName"])
+    (function,) = (_behind_alias(used, resolver.resources) for used in resolver.referenced)
+    retries = int(properties.get("MaximumRetryAttempts", -1))
+    return StreamMapping(
+        name=name,
+        function=function,
+        table=resolver.physical_name(table),
+        from_the_start=properties["StartingPosition"] == "TRIM_HORIZON",
+        batch=int(properties.get("BatchSize", 100)),
+        window=float(properties.get("MaximumBatchingWindowInSeconds", 0)),
+        filters=tuple(
+            json.loads(entry["Pattern"]) for entry in properties.get("FilterCriteria", {}).get("Filters", ())
+        ),
+        reports_failures="ReportBatchItemFailures" in properties.get("FunctionResponseTypes", ()),
+        bisects=bool(properties.get("BisectBatchOnFunctionError", False)),
+        retries=None if retries < 0 else retries,
+    )
 
 
 def rate_seconds(expression: str) -> float | None:

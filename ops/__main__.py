@@ -1,4 +1,4 @@
-"""The operator's commands: `python -m ops [--stack NAME] account|key|wallet|provider-key|prices …`.
+"""The operator's commands: `python -m ops [--stack NAME] account|key|wallet|usage|provider-key|prices …`.
 
 With --stack (or AIG_STACK) they act on a deployed stack, without it on what AIG_CORE_TABLE, AIG_SECRET_ARN and
 AIG_DYNAMODB_ENDPOINT of the environment say.
@@ -19,7 +19,7 @@ from aig.keys import SCOPES
 from aig.money.units import parse_usd
 from aig.ports import StoreBusy
 from aig.wiring import Container
-from ops import accounts, prices, secret, wallets
+from ops import accounts, prices, secret, usage, wallets
 from ops.stack import environment, open_container
 
 
@@ -47,6 +47,10 @@ def _parser() -> argparse.ArgumentParser:
     revoke.add_argument("key", help="key_…")
 
     wallets.add_parsers(groups)
+
+    usage_group = groups.add_parser("usage", help="usage reports").add_subparsers(dest="action", required=True)
+    repair = usage_group.add_parser("repair", help="count the debits of the last seven days that the reports miss")
+    repair.add_argument("account")
 
     provider = groups.add_parser("provider-key", help="provider keys").add_subparsers(dest="action", required=True)
     put = provider.add_parser("set", help="asks for the value; an empty one removes the key")
@@ -86,10 +90,15 @@ async def _key_revoke(container: Container, args: argparse.Namespace) -> None:
         raise ValueError(f"account {args.account} has no key {args.key}")
 
 
+async def _usage_repair(container: Container, args: argparse.Namespace) -> None:
+    print(f"{await usage.repair(container, args.account)} debits of the last seven days are in the reports")
+
+
 _ACTIONS = {
     ("account", "create"): _account_create,
     ("key", "create"): _key_create,
     ("key", "revoke"): _key_revoke,
+    ("usage", "repair"): _usage_repair,
 }
 
 

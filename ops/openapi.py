@@ -15,7 +15,7 @@ from aig.http.reference import ERROR_SCHEMA
 
 ROOT = Path(__file__).parent.parent
 TARGET = ROOT / "functions" / "models" / "openapi.json"
-FAMILIES = ("chat", "embeddings", "models", "accounts", "payments", "requests")
+FAMILIES = ("chat", "embeddings", "models", "accounts", "payments", "requests", "usage")
 TAGS = [
     {"name": "chat", "description": "Chat with any model of the catalog, by the OpenAI API."},
     {"name": "embeddings", "description": "Vectors for texts, by the OpenAI API."},
@@ -25,6 +25,7 @@ TAGS = [
     {"name": "sub-accounts", "description": "Customers of an account, each with its own keys, cap and rate."},
     {"name": "accounts", "description": "The caller's own wallet, ledger, key and events."},
     {"name": "payments", "description": "Top-ups through a payment provider."},
+    {"name": "usage", "description": "What was used and what it cost, by time, tag, model and sub-account."},
 ]
 
 

@@ -10,7 +10,7 @@ from aig.wiring import Container, container
 
 
 def environment(stack: str | None) -> Mapping[str, str]:
-    """AIG_CORE_TABLE and AIG_SECRET_ARN as the stack's outputs say; without a stack, the environment as it is."""
+    """The tables and the secret as the stack's outputs say; without a stack, the environment as it is."""
     if stack is None:
         return dict(os.environ)
     described = boto3.client("cloudformation").describe_stacks(StackName=stack)
@@ -21,6 +21,7 @@ def environment(stack: str | None) -> Mapping[str, str]:
         **inherited,
         "AWS_REGION": boto3.Session().region_name,
         "AIG_CORE_TABLE": outputs["CoreTable"],
+        "AIG_USAGE_TABLE": outputs["UsageTable"],
         "AIG_SECRET_ARN": outputs["SecretArn"],
     }
 

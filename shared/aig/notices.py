@@ -1,14 +1,17 @@
-"""What a refused call tells of: each notice is an event that is written once, however many calls are refused."""
+"""What refused calls, and debits, tell of: each notice is an event that is written once, however often it is due."""
 
 from collections.abc import Awaitable, Callable
 
 from aig import limits, thresholds
 from aig.call import Gateway
+from aig.clock import Clock
 from aig.events import Event
+from aig.ids import Ids
 from aig.keys import Caller
 from aig.limits import Limits
 from aig.money.ledger import Wallet
 from aig.money.units import Nano, usd
+from aig.ports import Wallets
 
 _REMEMBERED = 10_000
 
@@ -44,6 +47,16 @@ async def balance_exhausted(gateway: Gateway, account_id: str, wallet: Wallet) -
     told = thresholds.event("exhausted", gateway.ids.new("evt"), account_id, wallet, int(gateway.clock.now()))
     name = f"exhausted#{account_id}#{wallet.era}"
     await _once(gateway, name, lambda: gateway.wallets.tell("exhausted", wallet, told))
+
+
+async def balance_low(wallets: Wallets, clock: Clock, ids: Ids, account_id: str) -> bool:
+    """`balance.low`, to the account whose debit this was: once until money comes in. Raises StoreBusy."""
+    wallet = await wallets.wallet(account_id)
+    if not thresholds.is_low(wallet):
+        return False
+    return await wallets.tell(
+        "low", wallet, thresholds.event("low", ids.new("evt"), account_id, wallet, int(clock.now()))
+    )
 
 
 async def _once(gateway: Gateway, name: str, tell: Callable[[], Awaitable[bool]]) -> None:

@@ -9,9 +9,9 @@ from aig.money.units import usd
 Marker = Literal["low", "exhausted"]
 
 
-def falls_low(old: Wallet, new: Wallet) -> bool:
-    """Whether a change of the wallet is one to tell of: it lost money and is below its threshold, untold so far."""
-    return new.total < new.low_threshold and new.total < old.total and not new.low
+def is_low(wallet: Wallet) -> bool:
+    """Whether a wallet is below its threshold and its account has not been told so."""
+    return wallet.total < wallet.low_threshold and not wallet.low
 
 
 def event(marker: Marker, event_id: str, account_id: str, wallet: Wallet, now: int) -> Event:

@@ -21,6 +21,7 @@ from aig.aws.sub_accounts import DynamoSubAccounts
 from aig.aws.table import Table
 from aig.aws.telemetry import JsonTelemetry
 from aig.aws.topups import DynamoTopUps
+from aig.aws.usage import DynamoUsage
 from aig.aws.wallets import DynamoWallets
 from aig.call import Gateway
 from aig.catalog import model as catalog
@@ -52,6 +53,7 @@ class Container:
     events: DynamoEvents
     records: DynamoRecords
     health: DynamoHealth
+    usage: DynamoUsage
     once: DynamoOnce
     secrets: Secrets
     telemetry: Telemetry
@@ -140,6 +142,7 @@ def container(
         events=DynamoEvents(table),
         records=records,
         health=DynamoHealth(table),
+        usage=DynamoUsage(Table(api, env.get("AIG_USAGE_TABLE", "usage"))),
         once=DynamoOnce(table, clock),
         secrets=secrets,
         telemetry=_telemetry(env),

@@ -36,6 +36,9 @@ NOT_LOADED = {
     "models": HEAVY | {"aiohttp", "uvicorn", "aig.stream"},
     "requests": HEAVY | {"aig_providers", "aiohttp", "uvicorn", "aig.stream"},
     "payments": HEAVY | {"aiohttp", "uvicorn", "aig.stream"},
+    "rollup": HEAVY
+    | {"aig_providers", "aiohttp", "aig.http", "fastapi", "mangum", "starlette", "uvicorn", "aig.stream"},
+    "usage": HEAVY | {"aig_providers", "aiohttp", "uvicorn", "aig.stream"},
     "sweeper": HEAVY
     | {"aig_providers", "aiohttp", "aig.http", "fastapi", "mangum", "starlette", "uvicorn", "aig.stream"},
 }
@@ -46,7 +49,9 @@ ADAPTERS = {
     "models": {"aig_providers.registry"},
     "requests": set[str](),
     "payments": {"aig_providers.payments"},
+    "rollup": set[str](),
     "sweeper": set[str](),
+    "usage": set[str](),
 }
 
 

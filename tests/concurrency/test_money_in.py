@@ -12,13 +12,13 @@ from typing import Any, Final
 import pytest
 
 from aig import topups
-from aig.aws.notices import notice
 from aig.errors import Conflict, Overloaded
 from aig.idempotency import Answer, Claim
 from aig.ids import derived
 from aig.money.hold import settle
 from aig.money.ledger import Adjustment, Credit, Refund
 from aig.money.units import Nano
+from aig.notices import balance_low
 from aig.payments import Checkout, News, TopUp
 from aig.ports import HoldRefused, NotCovered, StoreBusy
 from aig.thresholds import event
@@ -202,13 +202,11 @@ async def _move(ports: Container, tenant: Tenant, credit_id: str, number: int) -
 
 async def test_a_low_balance_is_told_once_by_any_number_of_stream_readers(core: Core) -> None:
     tenant, ports = await core.tenant(2 * USD), environments(core)
-    before = await ports[0].table.get(tenant.id, "wallet")
     await ports[0].ledger.adjust(tenant.id, Adjustment(f"adj_{tenant.id}", Nano(-USD - 1), NOW))
-    after = await ports[0].table.get(tenant.id, "wallet")
 
     async def read(number: int) -> bool:
         mine = ports[number % 4]
-        return bool(await patiently(lambda: notice(before, after, mine.ledger, mine.clock, mine.ids)))
+        return bool(await patiently(lambda: balance_low(mine.wallets, mine.clock, mine.ids, tenant.id)))
 
     assert sum(await all_at_once(AT_ONCE, read)) <= 1
     assert [row["type"] for row in (await core.books(tenant)).events] == ["balance.low"]
@@ -218,12 +216,10 @@ async def test_a_credit_and_the_news_of_before_it_agree_whichever_is_first(core:
     """The marker is there exactly if the event was written after the last credit: the next fall is told of for sure."""
     for number in range(20):
         tenant, one, other = await core.tenant(2 * USD), core.container(), core.container()
-        before = await one.table.get(tenant.id, "wallet")
         await one.ledger.adjust(tenant.id, Adjustment(f"adj_{tenant.id}", Nano(-USD - 1), NOW))
-        after = await one.table.get(tenant.id, "wallet")
         credit = Credit(f"topup_{tenant.id}x", Nano(USD), NOW)
 
-        tell = patiently(partial(notice, before, after, one.ledger, one.clock, one.ids))
+        tell = patiently(partial(balance_low, one.wallets, one.clock, one.ids, tenant.id))
         both = [tell, other.wallets.credit(tenant.id, credit)]
         await asyncio.gather(*(both if number % 2 else reversed(both)))
         wallet = await one.wallets.wallet(tenant.id)

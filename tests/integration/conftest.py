@@ -16,7 +16,9 @@ from tests.logs import Log
 from tests.stripe_account import API_KEY, WEBHOOK_SECRET, StripeAccount, stripe_account
 from tests.upstream import FakeUpstream, fake_upstream
 
-_SERVICES: Final = ("accounts", "chat", "embeddings", "models", "payments", "requests", "sweeper")
+_SERVICES: Final = (
+    "accounts", "chat", "embeddings", "models", "payments", "requests", "rollup", "sweeper", "usage"
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -104,6 +106,14 @@ async def payments(deployed: Stack, container: Container, logged: Log, stripe: S
             STRIPE_WEBHOOK_SECRET=WEBHOOK_SECRET,
         )
     )
+    yield app
+    await app.close()
+
+
+@pytest.fixture
+async def usage(deployed: Stack, container: Container, logged: Log) -> AsyncIterator[App]:
+    """The usage function's app, just started."""
+    app = App(apps.start(deployed.functions["UsageFunction"]))
     yield app
     await app.close()
 

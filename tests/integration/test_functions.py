@@ -294,7 +294,11 @@ async def test_the_openapi_document_lists_the_templates_routes(api: RestApi, dep
     paths = set(answer.json["paths"])
     # The rest of the routes serves the document itself and 404s.
     routes = {route.path for route in deployed.routes} - {"/", "/{proxy+}", "/openapi.json"}
-    assert {re.sub(r"\{.*", "{proxy+}", path) for path in paths} == routes
+
+    def beginnings(found: set[str]) -> set[str]:
+        return {re.sub(r"\{.*", "{", path) for path in found}
+
+    assert beginnings(paths) == beginnings(routes)
 
 
 async def test_the_health_of_providers_is_that_of_real_traffic(deployed: Stack, dynamodb: str, logged: Log) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from local.intrinsics import Resolver
-from local.template import load, rate_seconds
+from local.template import StreamMapping, load, rate_seconds
 
 HEAD = "AWSTemplateFormatVersion: '2010-09-09'\nTransform: AWS::Serverless-2016-10-31\n"
 
@@ -68,6 +68,21 @@ Resources:
         Rule: {Type: Schedule, Properties: {Schedule: rate(5 minutes), Input: '{"a": 1}'}}
         Nightly: {Type: ScheduleV2, Properties: {ScheduleExpression: 'cron(0 2 * * ? *)'}}
         Off: {Type: Schedule, Properties: {Schedule: rate(1 hour), Enabled: false}}
+  Reads:
+    Type: AWS::Lambda::EventSourceMapping
+    Properties:
+      FunctionName: !Ref Tick
+      EventSourceArn: !GetAtt Things.StreamArn
+      StartingPosition: TRIM_HORIZON
+      BatchSize: 7
+      MaximumBatchingWindowInSeconds: 5
+      FilterCriteria: {Filters: [{Pattern: '{"eventName":["INSERT"]}'}]}
+      FunctionResponseTypes: [ReportBatchItemFailures]
+      BisectBatchOnFunctionError: true
+      MaximumRetryAttempts: 2
+  ReadsPlainly:
+    Type: AWS::Lambda::EventSourceMapping
+    Properties: {FunctionName: !GetAtt Tick.Arn, EventSourceArn: !GetAtt Things.StreamArn, StartingPosition: LATEST}
   Things:
     Type: AWS::DynamoDB::Table
     Properties:
@@ -134,6 +149,30 @@ def test_schedules_of_both_kinds_without_the_disabled_one(small: Path) -> None:
     assert schedules["cron(0 2 * * ? *)"].every is None
 
 
+def test_streams_as_their_mappings_say(small: Path) -> None:
+    mappings = {mapping.name: mapping for mapping in load(small).streams}
+    assert mappings == {
+        "Reads": StreamMapping(
+            "Reads", "Tick", "aigateway-Things", from_the_start=True, batch=7, window=5.0,
+            filters=({"eventName": ["INSERT"]},), reports_failures=True, bisects=True, retries=2,
+        ),
+        "ReadsPlainly": StreamMapping(
+            "ReadsPlainly", "Tick", "aigateway-Things", from_the_start=False, batch=100, window=0.0,
+            filters=(), reports_failures=False, bisects=False, retries=None,
+        ),
+    }  # fmt: skip
+
+
+def test_a_mapping_that_reads_no_table_is_named(small: Path) -> None:
+    queue = "  Queue: {Type: AWS::SQS::Queue}\n"
+    text = SMALL.replace("FunctionName: !Ref Tick\n      EventSourceArn: !GetAtt Things.StreamArn", (
+        "FunctionName: !Ref Tick\n      EventSourceArn: !GetAtt Queue.Arn"
+    ))  # fmt: skip
+    small.write_text(text + queue, encoding="utf-8")
+    with pytest.raises(ValueError, match="Reads reads"):
+        load(small)
+
+
 def test_gateway_responses_and_binary_types(small: Path) -> None:
     stack = load(small)
     throttled = stack.gateway_responses["THROTTLED"]
@@ -196,4 +235,5 @@ def test_the_repository_s_template_loads() -> None:
     assert stack.routes
     assert all(route.function in stack.functions for route in stack.routes)
     assert all(schedule.function in stack.functions for schedule in stack.schedules)
-    assert {"CoreTable", "RequestsTable"} <= {table.logical_id for table in stack.tables}
+    assert {table.logical_id for table in stack.tables} == {"CoreTable", "RequestsTable", "UsageTable"}
+    assert all(mapping.function in stack.functions for mapping in stack.streams)

@@ -9,6 +9,7 @@ import pytest
 
 from aig.aws import records
 from aig.money.units import Nano
+from aig.payments import TopUp
 from aig.records import Record
 from aig.wiring import Container
 from local.template import ROOT
@@ -46,13 +47,26 @@ async def _a_request(accounts: App, owner: Account) -> str:
     return record.id
 
 
+async def _a_transaction(accounts: App, owner: Account) -> str:
+    (entry,), _ = await accounts.module.container.ledger.page(owner.id, limit=1)
+    return str(entry.id)
+
+
+async def _a_top_up(accounts: App, owner: Account) -> str:
+    container: Container = accounts.module.container
+    top_up = TopUp(container.ids.new("topup"), owner.id, "stripe", Nano(5 * 10**9), int(container.clock.now()))
+    return (await container.top_ups.begin(top_up)).id
+
+
 # What makes an object of a tenant's, by the name of its id in a path.
 MAKERS: dict[str, Callable[[App, Account], Awaitable[str]]] = {
     "key_id": _a_key,
     "request_id": _a_request,
+    "top_up_id": _a_top_up,
+    "transaction_id": _a_transaction,
     "sub_account_id": _a_sub_account,
 }
-PUBLIC = {"model"}  # the same for everybody
+PUBLIC = {"model", "provider"}  # the same for everybody
 
 
 def routes() -> list[tuple[str, str, str]]:
@@ -74,18 +88,19 @@ def test_every_route_with_an_id_is_in_the_table() -> None:
 
 @pytest.mark.parametrize(("method", "path", "name"), routes(), ids=str)
 async def test_a_strangers_id_is_an_unknown_id(
-    accounts: App, requests: App, container: Container, method: str, path: str, name: str
+    accounts: App, requests: App, payments: App, container: Container, method: str, path: str, name: str
 ) -> None:
     """Of another account, of a sibling sub-account, of the parent seen from the child, and of the child's by its id."""
     owner, stranger = await an_account(container), await an_account(container)
     _, child = await sub_account(accounts, owner, scopes=ALL)
     _, sibling = await sub_account(accounts, owner, scopes=ALL)
     body = BODIES.get((method, path))
+    elsewhere = {"/v1/requests": requests, "/v1/wallet/top-ups": payments}
     own = await MAKERS[name](accounts, owner)
     unknown = own[:-1] + ("0" if own[-1] != "0" else "1")
 
     async def answers(caller: Account, theirs: str) -> tuple[int, str]:
-        app = requests if path.startswith("/v1/requests") else accounts
+        app = next((app for prefix, app in elsewhere.items() if path.startswith(prefix)), accounts)
         shown = await call(app, caller, method, path.replace(f"{{{name}}}", theirs), body)
         text = shown.text.replace(shown.headers["x-request-id"], "")
         return shown.status_code, text

@@ -6,11 +6,10 @@ import httpx
 import pytest
 
 from aig.aws.events import event_item
-from aig.aws.ledger import load_wallet
-from aig.aws.notices import notice
 from aig.events import KEPT_S, Event, EventType
 from aig.money.ledger import Adjustment, Credit, Refund
 from aig.money.units import Nano, parse_usd, usd
+from aig.notices import balance_low
 from aig.ports import NotCovered
 from aig.wiring import Container
 from tests.apps import App
@@ -232,69 +231,57 @@ class TestMovements:
 
 
 class TestTelling:
-    async def images(self, container: Container, account: Account) -> dict[str, Any]:
-        item = await container.table.get(account.id, "wallet")
-        assert item is not None
-        return item
+    async def spend(self, container: Container, account: Account, amount: str) -> None:
+        await container.ledger.adjust(account.id, Adjustment(container.ids.new("adj"), Nano(-parse_usd(amount)), 0))
 
-    async def spend(self, container: Container, account: Account, amount: str) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The wallet's images before and after."""
-        before = await self.images(container, account)
-        taken = Adjustment(container.ids.new("adj"), Nano(-parse_usd(amount)), 0)
-        await container.ledger.adjust(account.id, taken)
-        return before, await self.images(container, account)
-
-    async def notice(self, container: Container, old: dict[str, Any] | None, new: dict[str, Any] | None) -> bool:
-        return await notice(old, new, container.ledger, container.clock, container.ids)
+    async def low(self, container: Container, account: Account) -> bool:
+        """What a debit of the account's does in the roll-up."""
+        return await balance_low(container.wallets, container.clock, container.ids, account.id)
 
     async def told(self, accounts: App, account: Account, **query: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = (await page(accounts, account, "/v1/events", **query))["data"]
         return found
 
-    async def test_a_balance_that_falls_below_is_told_once_however_often_the_stream_says_it(
+    async def test_a_balance_that_falls_below_is_told_once_however_many_debits_follow(
         self, accounts: App, account: Account, container: Container
     ) -> None:
-        high = await self.spend(container, account, "8.00")
-        low = await self.spend(container, account, "1.50")
-        lower = await self.spend(container, account, "0.25")
-        assert [await self.notice(container, *images) for images in (high, low, low, lower, low)] == [
-            False, True, False, False, False,
-        ]  # fmt: skip
+        outcomes = []
+        for amount in ("8.00", "1.50", "0.25"):
+            await self.spend(container, account, amount)
+            outcomes += [await self.low(container, account), await self.low(container, account)]
+        assert outcomes == [False, False, True, False, False, False]
         (event,) = await self.told(accounts, account)
         assert (event["type"], event["object"], event["data"]["balance"]) == ("balance.low", "event", "0.50")
-        assert load_wallet(await self.images(container, account)).low
+        assert (await wallet_of(container, account)).low
 
-    async def test_after_a_credit_it_is_told_again_and_what_was_seen_before_it_is_void(
-        self, accounts: App, account: Account, container: Container
-    ) -> None:
-        late = await self.spend(container, account, "9.50")
-        await container.wallets.credit(account.id, Credit(container.ids.new("topup"), parse_usd("5.00"), 0))
-        assert not await self.notice(container, *late)
-        assert await self.told(accounts, account) == []
-        assert await self.notice(container, *await self.spend(container, account, "5.00"))
-        await container.wallets.credit(account.id, Credit(container.ids.new("topup"), parse_usd("5.00"), 0))
-        assert not load_wallet(await self.images(container, account)).low
-        assert await self.notice(container, *await self.spend(container, account, "5.00"))
+    async def test_after_a_credit_it_is_told_again(self, accounts: App, account: Account, container: Container) -> None:
+        for _ in range(2):
+            await self.spend(container, account, "9.50")
+            assert await self.low(container, account)
+            await container.wallets.credit(account.id, Credit(container.ids.new("topup"), parse_usd("9.50"), 0))
+            assert not (await wallet_of(container, account)).low
+            assert not await self.low(container, account)
         assert [event["type"] for event in await self.told(accounts, account)] == ["balance.low"] * 2
 
     async def test_another_threshold_is_told_of_anew(
         self, accounts: App, account: Account, container: Container
     ) -> None:
-        assert await self.notice(container, *await self.spend(container, account, "9.50"))
+        await self.spend(container, account, "9.50")
+        assert await self.low(container, account)
         changed = await accounts.client.patch(
             "/v1/wallet", json={"low_balance_threshold": "0.30"}, headers=account.authorization
         )
         assert changed.status_code == 200
-        assert not await self.notice(container, *await self.spend(container, account, "0.10"))
-        assert await self.notice(container, *await self.spend(container, account, "0.20"))
+        await self.spend(container, account, "0.10")
+        assert not await self.low(container, account)
+        await self.spend(container, account, "0.20")
+        assert await self.low(container, account)
         assert (await self.told(accounts, account))[0]["data"]["low_balance_threshold"] == "0.30"
 
-    async def test_other_items_and_a_wallets_first_and_last_image_tell_nothing(
-        self, account: Account, container: Container
-    ) -> None:
-        old, new = await self.spend(container, account, "9.50")
-        for images in ((None, new), (old, None), (None, None), ({**old, "sk": "key#1"}, {**new, "sk": "key#1"})):
-            assert not await self.notice(container, *images)
+    async def test_an_account_that_is_not_there_is_told_nothing(self, container: Container) -> None:
+        nobody = container.ids.new("acct")
+        assert not await balance_low(container.wallets, container.clock, container.ids, nobody)
+        assert await container.table.get(nobody, "wallet") is None
 
     async def test_a_refused_call_tells_once_until_money_comes_in(
         self, chat: App, accounts: App, container: Container

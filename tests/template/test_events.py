@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from aig.aws.table import load
+from aig.usage import entry
+from local.stream_filters import passes
 from local.template import ROOT, Stack
 
 EVENTS = ROOT / "events"
@@ -16,6 +19,7 @@ HTTP = {
     "embeddings": "EmbeddingsFunction",
     "models": "ModelsFunction",
     "payments": "PaymentsFunction",
+    "usage": "UsageFunction",
 }
 # The keys of a REST API's proxy event; an HTTP API's has others.
 PROXY_EVENT = {
@@ -69,6 +73,13 @@ def test_a_call_is_to_a_sandbox_model(family: str, model: str) -> None:
     event = _event(family)
     assert event["httpMethod"] == "POST"
     assert json.loads(event["body"])["model"] == model
+
+
+def test_the_roll_up_is_brought_what_its_filter_lets_pass(stack: Stack) -> None:
+    (mapping,) = (mapping for mapping in stack.streams if mapping.function == "RollupFunction")
+    (record,) = _event("rollup")["Records"]
+    assert passes(record, mapping.filters)
+    assert entry(load(record["dynamodb"]["NewImage"])).amount == 8400
 
 
 def test_the_sweeper_is_woken_by_its_schedule() -> None:

@@ -17,7 +17,9 @@ FAMILIES = {
     "EmbeddingsFunction": "embeddings",
     "ModelsFunction": "models",
     "PaymentsFunction": "payments",
+    "RollupFunction": "rollup",
     "SweeperFunction": "sweeper",
+    "UsageFunction": "usage",
 }
 BEHIND_WEB_ADAPTER = {"ChatFunction", "EmbeddingsFunction"}
 LAYERS = ("DependenciesLayer", "ProvidersLayer", "SharedLayer")
@@ -27,6 +29,7 @@ ENVIRONMENT = {
     "AIG_REQUESTS_TABLE",
     "AIG_SECRET_ARN",
     "AIG_STAGE",
+    "AIG_USAGE_TABLE",
     "POWERTOOLS_LOG_LEVEL",
     "POWERTOOLS_METRICS_NAMESPACE",
     "POWERTOOLS_SERVICE_NAME",
@@ -72,6 +75,7 @@ class TestEveryFunction:
         variables = functions[name]["Environment"]["Variables"]
         assert variables.keys() == ENVIRONMENT | (WEB_ADAPTER.keys() if name in BEHIND_WEB_ADAPTER else set())
         assert variables["AIG_CORE_TABLE"] == {"Ref": "CoreTable"}
+        assert variables["AIG_USAGE_TABLE"] == {"Ref": "UsageTable"}
         assert variables["AIG_SECRET_ARN"] == {"Ref": "Secret"}
         assert variables["POWERTOOLS_SERVICE_NAME"] == family
         assert variables["POWERTOOLS_METRICS_NAMESPACE"] == "AIgateway"
@@ -94,13 +98,16 @@ def test_memory_and_timeouts(stack: Stack) -> None:
         "ModelsFunction": (1024, 29),
         "RequestsFunction": (1024, 29),
         "PaymentsFunction": (1024, 29),
+        "RollupFunction": (512, 120),
         "SweeperFunction": (256, 55),
+        "UsageFunction": (1024, 29),
     }
 
 
-def test_http_functions_are_traced_and_the_sweeper_costs_no_traces(functions: Functions) -> None:
+def test_http_functions_are_traced_and_those_that_run_all_day_cost_no_traces(functions: Functions) -> None:
     traced = {name: f.get("TracingConfig", {}).get("Mode") for name, f in functions.items()}
-    assert traced == {**dict.fromkeys(FAMILIES, "Active"), "SweeperFunction": None}
+    untraced = {"RollupFunction", "SweeperFunction"}
+    assert traced == {name: None if name in untraced else "Active" for name in FAMILIES}
 
 
 def test_chat_runs_behind_the_web_adapter(functions: Functions) -> None:
@@ -129,6 +136,38 @@ def test_a_failed_sweep_is_kept_and_not_repeated(resources: Resources) -> None:
     assert resources["SweeperFailures"]["Properties"]["MessageRetentionPeriod"] == 14 * 24 * 3600
 
 
+class TestTheRollUp:
+    def test_only_debits_that_are_written_wake_it(self, stack: Stack) -> None:
+        (mapping,) = stack.streams
+        assert (mapping.function, mapping.from_the_start) == ("RollupFunction", True)
+        assert mapping.filters == ({"eventName": ["INSERT"], "dynamodb": {"NewImage": {"kind": {"S": ["debit"]}}}},)
+
+    def test_it_reads_the_stream_of_the_ledger(self, resources: Resources) -> None:
+        mapping = resources["RollupMapping"]["Properties"]
+        assert mapping["EventSourceArn"] == {"Fn::GetAtt": ["CoreTable", "StreamArn"]}
+        assert mapping["BatchSize"] == 100
+
+    def test_one_bad_record_holds_up_nothing_but_itself(self, resources: Resources) -> None:
+        mapping = resources["RollupMapping"]["Properties"]
+        assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+        assert mapping["BisectBatchOnFunctionError"] is True
+        assert 100 <= mapping["MaximumRetryAttempts"] <= 10_000  # Lambda's own is without end
+
+    def test_what_is_given_up_is_kept_and_told(self, resources: Resources) -> None:
+        mapping = resources["RollupMapping"]["Properties"]
+        assert mapping["DestinationConfig"]["OnFailure"]["Destination"] == {"Fn::GetAtt": ["RollupFailures", "Arn"]}
+        assert resources["RollupFailures"]["Properties"]["MessageRetentionPeriod"] == 14 * 24 * 3600
+        metrics = {metric["Id"]: metric for metric in resources["RollupAlarm"]["Properties"]["Metrics"]}
+        told = {name: metric["MetricStat"]["Metric"] for name, metric in metrics.items() if "MetricStat" in metric}
+        assert {name: metric["MetricName"] for name, metric in told.items()} == {
+            "behind": "IteratorAge",
+            "given_up": "ApproximateNumberOfMessagesVisible",
+            "unreadable": "DebitUnreadable",
+        }
+        assert told["given_up"]["Dimensions"][0]["Value"] == {"Fn::GetAtt": ["RollupFailures", "QueueName"]}
+        assert all(name in metrics["missing"]["Expression"] for name in told)
+
+
 def test_no_function_reserves_concurrency(functions: Functions) -> None:
     """A new account may run ten executions at once and cannot reserve any of them."""
     assert not any("ReservedConcurrentExecutions" in function for function in functions.values())
@@ -142,5 +181,6 @@ def test_access_logs_expire(resources: Resources) -> None:
 
 def test_alarms_are_asked_for(resources: Resources) -> None:
     paid = {name for name, r in resources.items() if r["Type"] in {"AWS::CloudWatch::Alarm", "AWS::SNS::Topic"}}
-    assert paid == {"AlarmTopic", "GatewayErrorsAlarm", "PaymentAlarm", "ProviderKeyAlarm", "SweeperAlarm"}
+    paid_for = {"AlarmTopic", "GatewayErrorsAlarm", "PaymentAlarm", "ProviderKeyAlarm", "RollupAlarm", "SweeperAlarm"}
+    assert paid == paid_for
     assert {resources[name]["Condition"] for name in paid} == {"HasAlarms"}

@@ -1,14 +1,16 @@
-"""The table and the secret: what they must have, and that deleting the stack leaves them."""
+"""The tables and the secret: what they must have, and that deleting the stack leaves them."""
 
 from collections.abc import Mapping
 from typing import Any
+
+import pytest
 
 Resources = Mapping[str, Mapping[str, Any]]
 
 
 def test_these_are_the_tables(resources: Resources) -> None:
     tables = {name for name, r in resources.items() if r["Type"] == "AWS::DynamoDB::Table"}
-    assert tables == {"CoreTable", "RequestsTable"}
+    assert tables == {"CoreTable", "RequestsTable", "UsageTable"}
 
 
 def test_records_of_requests_expire_and_go_with_the_stack(resources: Resources) -> None:
@@ -17,6 +19,13 @@ def test_records_of_requests_expire_and_go_with_the_stack(resources: Resources) 
     assert table["Properties"]["BillingMode"] == "PAY_PER_REQUEST"
     assert table["Properties"]["TimeToLiveSpecification"] == {"AttributeName": "ttl", "Enabled": True}
     assert [key["AttributeName"] for key in table["Properties"]["KeySchema"]] == ["pk", "sk"]
+
+
+def test_usage_is_found_by_its_keys_alone(resources: Resources) -> None:
+    table = resources["UsageTable"]["Properties"]
+    assert table["KeySchema"] == resources["CoreTable"]["Properties"]["KeySchema"]
+    # A stream of its own would bring the roll-up what it has written itself.
+    assert not {"GlobalSecondaryIndexes", "StreamSpecification"} & table.keys()
 
 
 def test_the_keys_of_the_table(resources: Resources) -> None:
@@ -41,16 +50,21 @@ def test_open_holds_are_found_by_their_expiry(resources: Resources) -> None:
     }
 
 
-def test_the_table_is_paid_by_use_and_can_be_restored(resources: Resources) -> None:
-    table = resources["CoreTable"]["Properties"]
+@pytest.mark.parametrize("name", ["CoreTable", "UsageTable"])
+def test_a_table_is_paid_by_use_and_can_be_restored(resources: Resources, name: str) -> None:
+    table = resources[name]["Properties"]
     assert table["BillingMode"] == "PAY_PER_REQUEST"
     assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
     assert table["TimeToLiveSpecification"] == {"AttributeName": "ttl", "Enabled": True}
+
+
+def test_the_ledger_has_a_stream(resources: Resources) -> None:
+    table = resources["CoreTable"]["Properties"]
     assert table["StreamSpecification"] == {"StreamViewType": "NEW_AND_OLD_IMAGES"}
 
 
 def test_state_survives_the_stack_and_a_second_stack_can_be_made(resources: Resources) -> None:
-    for name in ("CoreTable", "Secret"):
+    for name in ("CoreTable", "UsageTable", "Secret"):
         assert resources[name]["DeletionPolicy"] == "Retain"
         assert resources[name]["UpdateReplacePolicy"] == "Retain"
         # A name of its own would collide with what the last stack left.

@@ -1,8 +1,8 @@
-"""The Core table: one item in, one item out, and transactions of them, on DynamoDB's attribute values."""
+"""A table of ours: one item in, one item out, and transactions of them, on DynamoDB's attribute values."""
 
 import base64
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from aig.aws.json_api import PATIENCE_S, AwsError, JsonApi
@@ -98,6 +98,12 @@ class Table:
         self, condition: str, values: Mapping[str, Value], *, index: str | None = None
     ) -> list[dict[str, Any]]:
         """All items of the pages that match, in key order."""
+        return [item async for page in self.pages(condition, values, index=index) for item in page]
+
+    async def pages(
+        self, condition: str, values: Mapping[str, Value], *, index: str | None = None
+    ) -> AsyncIterator[list[dict[str, Any]]]:
+        """What matches, in key order, as DynamoDB hands it out: a megabyte at a time."""
         request: dict[str, Any] = {
             "TableName": self.name,
             "KeyConditionExpression": condition,
@@ -105,12 +111,11 @@ class Table:
         }
         if index:
             request["IndexName"] = index
-        items: list[dict[str, Any]] = []
         while True:
             page = await self._call("Query", request)
-            items += [load(item) for item in page["Items"]]
+            yield [load(item) for item in page["Items"]]
             if "LastEvaluatedKey" not in page:
-                return items
+                return
             request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     async def page(

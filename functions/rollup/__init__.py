@@ -1,0 +1,1 @@
+"""The roll-up of the ledger into usage."""
