@@ -1,17 +1,19 @@
 """/v1/key and /v1/keys: the caller's own key, and all keys of its tenant."""
 
 import asyncio
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from aig import keys as secrets_of_keys
-from aig.errors import Conflict, InternalError, InvalidRequest, NotFound
+from aig.errors import Conflict, InvalidRequest, NotFound
 from aig.events import Event
 from aig.http import pages
 from aig.http.auth import Authenticator
 from aig.http.body import read_json
+from aig.http.idempotency import PARAMETER, Idempotent
 from aig.http.json_answer import JsonAnswer
 from aig.http.reference import operation
 from aig.ids import has_form
@@ -43,6 +45,7 @@ class KeyRoutes:
 
     def __init__(self, container: Container, authenticated: Authenticator) -> None:
         self._container = container
+        self._idempotent = Idempotent(container.idempotency, container.clock)
         self._any = authenticated()
         self._admin = authenticated("admin")
 
@@ -64,7 +67,15 @@ class KeyRoutes:
             "/v1/keys",
             self.create,
             methods=["POST"],
-            **operation("createKey", "Make a key", tag, answer=whole, errors=(400, 401, 403, 503), request=body),
+            **operation(
+                "createKey",
+                "Make a key",
+                tag,
+                answer=whole,
+                errors=(400, 401, 403, 409, 503),
+                request=body,
+                parameters=(PARAMETER,),
+            ),
         )
         add(
             "/v1/keys",
@@ -117,21 +128,30 @@ class KeyRoutes:
         body = bodies.check(bodies.KEY, await read_json(request))
         container = self._container
         _check_expiry(container, body)
-        secret = secrets_of_keys.make()
-        key = Key(
-            account_id=caller.account_id,
-            name=body["name"],
-            hint=secrets_of_keys.hint_of(secret),
-            scopes=frozenset(body.get("scopes", DEFAULT_SCOPES)),
-            limits=limits.limits_of(container.ids.new("key"), body, "never"),
-            created_at=int(container.clock.now()),
-            default_tag=body.get("default_tag"),
-            expires_at=body.get("expires_at"),
-            parent_id=caller.parent_id,
-        )
-        if not await container.keys.create_key(key, secret, await digest(container, secret)):
-            raise InternalError("The key could not be made. Send the request again.")
-        return JsonAnswer({**await describe(container, key), "key": secret.text})
+        secret_of = await new_secrets(container, request)
+
+        async def work(key_id: str) -> dict[str, Any]:
+            secret = secret_of(key_id)
+            key = Key(
+                account_id=caller.account_id,
+                name=body["name"],
+                hint=secrets_of_keys.hint_of(secret),
+                scopes=frozenset(body.get("scopes", DEFAULT_SCOPES)),
+                limits=limits.limits_of(key_id, body, "never"),
+                created_at=int(container.clock.now()),
+                default_tag=body.get("default_tag"),
+                expires_at=body.get("expires_at"),
+                parent_id=caller.parent_id,
+            )
+            # False where an earlier try of the same request has made it: then it is shown as it is.
+            await container.keys.create_key(key, secret, await digest(container, secret))
+            return await describe(container, await find(container, caller.account_id, key_id))
+
+        async def reveal(shown: Mapping[str, Any]) -> Mapping[str, Any]:
+            return {**shown, "key": secret_of(shown["id"]).text}
+
+        key_id = container.ids.new("key")
+        return await self._idempotent.once(request, caller.account_id, "keys", body, key_id, work, reveal=reveal)
 
     async def page(self, request: Request) -> Response:
         caller = await self._admin(request)
@@ -174,11 +194,29 @@ def _check_expiry(container: Container, body: Any) -> None:
         raise InvalidRequest("expires_at is in the past. Send a later time, in unix seconds.", param="expires_at")
 
 
-async def digest(container: Container, secret: Secret) -> bytes:
-    """What is stored of a secret."""
+async def new_secrets(container: Container, request: Request) -> Callable[[str], Secret]:
+    """What makes the secret of a key that a request creates, by the key's id.
+
+    With an Idempotency-Key it is derived from that and the pepper, so that the same request is shown the same secret
+    again, though it is stored nowhere; else it is random, and the same for as long as this request lasts.
+    """
+    sent = request.headers.get("idempotency-key")
+    pepper = (await _pepper(container)).encode()
+    once = secrets_of_keys.make()
+    if sent is None:
+        return lambda key_id: once
+    return lambda key_id: secrets_of_keys.derived(f"{key_id} {sent}".encode(), pepper)
+
+
+async def _pepper(container: Container) -> str:
     pepper = await container.secrets.get("pepper")
     assert pepper is not None, "without a pepper nobody gets here"
-    return secrets_of_keys.digest(secret, pepper.encode())
+    return pepper
+
+
+async def digest(container: Container, secret: Secret) -> bytes:
+    """What is stored of a secret."""
+    return secrets_of_keys.digest(secret, (await _pepper(container)).encode())
 
 
 async def find(container: Container, account_id: str, key_id: str) -> Key:

@@ -1,17 +1,19 @@
 """/v1/sub-accounts: an account's customers, each a tenant of its own whose calls the account's wallet pays for."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from aig import keys as secrets_of_keys
-from aig.errors import Forbidden, InternalError, NotFound
+from aig.errors import Forbidden, NotFound
 from aig.events import Event
 from aig.http import pages
 from aig.http.auth import Authenticator
 from aig.http.body import read_json
+from aig.http.idempotency import PARAMETER, Idempotent
 from aig.http.json_answer import JsonAnswer
 from aig.http.reference import operation
 from aig.ids import has_form
@@ -34,11 +36,17 @@ _EXAMPLE = {
 }
 
 
+def _first_key_of(sub_id: str) -> str:
+    """The same for every try to make the sub-account."""
+    return f"key_{sub_id.partition('_')[2]}"
+
+
 class SubAccountRoutes:
     """Needs the container's sub_accounts, keys, wallets, secrets, ids and clock."""
 
     def __init__(self, container: Container, authenticated: Authenticator) -> None:
         self._container = container
+        self._idempotent = Idempotent(container.idempotency, container.clock)
         self._admin = authenticated("admin")
 
     def router(self) -> APIRouter:
@@ -57,8 +65,9 @@ class SubAccountRoutes:
                 "Make a sub-account and its first key",
                 tag,
                 answer=whole,
-                errors=(400, 401, 403, 503),
+                errors=(400, 401, 403, 409, 503),
                 request=body,
+                parameters=(PARAMETER,),
             ),
         )
         add(
@@ -112,35 +121,47 @@ class SubAccountRoutes:
         caller = await self._owner(request)
         body = bodies.check(bodies.SUB_ACCOUNT, await read_json(request))
         container, now = self._container, int(self._container.clock.now())
-        sub_id, key_id, secret = container.ids.new("sub"), container.ids.new("key"), secrets_of_keys.make()
-        sub = SubAccount(
-            parent_id=caller.account_id,
-            name=body["name"],
-            limits=limits.limits_of(sub_id, body, "monthly"),
-            key_id=key_id,
-            created_at=now,
-            default_tag=body.get("default_tag"),
+        secret_of = await keys.new_secrets(container, request)
+
+        async def work(sub_id: str) -> dict[str, Any]:
+            key_id = _first_key_of(sub_id)
+            secret = secret_of(key_id)
+            sub = SubAccount(
+                parent_id=caller.account_id,
+                name=body["name"],
+                limits=limits.limits_of(sub_id, body, "monthly"),
+                key_id=key_id,
+                created_at=now,
+                default_tag=body.get("default_tag"),
+            )
+            key = Key(
+                account_id=sub_id,
+                name="default",
+                hint=secrets_of_keys.hint_of(secret),
+                scopes=frozenset(body.get("scopes", keys.DEFAULT_SCOPES)),
+                limits=Limits(key_id),
+                created_at=now,
+                parent_id=caller.account_id,
+            )
+            event = Event(
+                id=container.ids.new("evt"),
+                type="subaccount.created",
+                account_id=caller.account_id,
+                data={"sub_account": sub_id, "name": sub.name, "spend_cap": body.get("spend_cap")},
+                created_at=now,
+            )
+            first_key = container.keys.creation(key, secret, await keys.digest(container, secret))
+            # False where an earlier try of the same request has made it: then it is shown as it is.
+            await container.sub_accounts.create(sub, first_key, event)
+            return await self._describe(await self._find(caller, sub_id))
+
+        async def reveal(shown: Mapping[str, Any]) -> Mapping[str, Any]:
+            return {**shown, "key": secret_of(shown["key_id"]).text}
+
+        sub_id = container.ids.new("sub")
+        return await self._idempotent.once(
+            request, caller.account_id, "sub-accounts", body, sub_id, work, reveal=reveal
         )
-        key = Key(
-            account_id=sub_id,
-            name="default",
-            hint=secrets_of_keys.hint_of(secret),
-            scopes=frozenset(body.get("scopes", keys.DEFAULT_SCOPES)),
-            limits=Limits(key_id),
-            created_at=now,
-            parent_id=caller.account_id,
-        )
-        event = Event(
-            id=container.ids.new("evt"),
-            type="subaccount.created",
-            account_id=caller.account_id,
-            data={"sub_account": sub_id, "name": sub.name, "spend_cap": body.get("spend_cap")},
-            created_at=now,
-        )
-        first_key = container.keys.creation(key, secret, await keys.digest(container, secret))
-        if not await container.sub_accounts.create(sub, first_key, event):
-            raise InternalError("The sub-account could not be made. Send the request again.")
-        return JsonAnswer({**await self._describe(sub), "key": secret.text})
 
     async def page(self, request: Request) -> Response:
         caller = await self._owner(request)

@@ -217,3 +217,33 @@ async def test_an_unknown_key_and_a_wrong_secret_cost_the_same_look(chat: App, c
         api.call = original
         counts.append(calls)
     assert counts == [["GetItem"], ["GetItem"]]
+
+
+class TestTheSameRequestTwice:
+    """With an Idempotency-Key: one key, whose secret is shown both times though it is stored nowhere."""
+
+    async def post(self, accounts: App, account: Account, name: str, body: Any) -> httpx.Response:
+        headers = {**account.authorization, "idempotency-key": name}
+        response = await accounts.client.post("/v1/keys", json=body, headers=headers)
+        SECRETS.add(response.json().get("key", name))
+        return response
+
+    async def test_it_is_answered_as_the_first_time(self, accounts: App, chat: App, container: Container) -> None:
+        account = await an_account(container)
+        first, second = [await self.post(accounts, account, "make-it-once", {"name": "n"}) for _ in range(2)]
+        assert first.json() == second.json()
+        assert second.headers["idempotent-replayed"] == "true"
+        made = first.json()
+        assert (await chat.ask(Account(account.id, made["id"], made["key"]))).status_code == 200
+        assert len((await call(accounts, account, "GET", "/v1/keys")).json()["data"]) == 2
+        rows = await container.table.query("pk = :pk", {":pk": account.id})
+        assert made["key"] not in str(rows)
+
+    async def test_another_body_is_a_conflict_and_another_name_another_key(
+        self, accounts: App, container: Container
+    ) -> None:
+        account = await an_account(container)
+        first = await self.post(accounts, account, "a-name", {"name": "n"})
+        assert problem(await self.post(accounts, account, "a-name", {"name": "m"}))[:2] == (409, "idempotency_mismatch")
+        other = await self.post(accounts, account, "another-name", {"name": "n"})
+        assert len({first.json()["key"], other.json()["key"]}) == 2

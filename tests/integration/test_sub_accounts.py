@@ -7,7 +7,7 @@ import pytest
 from aig.money.units import parse_usd, usd
 from aig.wiring import Container
 from tests.apps import App
-from tests.builders import Account, an_account, debits_of, holds_of, wallet_of
+from tests.builders import SECRETS, Account, an_account, debits_of, holds_of, wallet_of
 from tests.integration.test_keys import call, problem
 
 # One word in and two out: 1 x 1.00 + 2 x 2.00 USD a million, and five per cent.
@@ -178,3 +178,20 @@ async def test_a_hold_that_crosses_a_months_end_counts_where_it_was_taken(contai
     before = await container.wallets.spend(sub.id, sub.limits, november)
     after = await container.wallets.spend(sub.id, sub.limits, december)
     assert (before.spent, after.spent) == (7, 0)
+
+
+async def test_the_same_request_twice_is_one_sub_account_with_one_key(
+    accounts: App, chat: App, container: Container
+) -> None:
+    account = await an_account(container)
+    headers = {**account.authorization, "idempotency-key": "customer-17"}
+    sent = {"name": "Customer 17", "spend_cap": "1.00"}
+    first, second = [
+        (await accounts.client.post("/v1/sub-accounts", json=sent, headers=headers)).json() for _ in range(2)
+    ]
+    SECRETS.add(first["key"])
+    assert first == second
+    assert (await ask(chat, Account(first["id"], first["key_id"], first["key"]))).status_code == 200
+    assert len((await call(accounts, account, "GET", "/v1/sub-accounts")).json()["data"]) == 1
+    events, _ = await container.events.page(account.id, limit=10)
+    assert [event.type for event in events] == ["subaccount.created"]
