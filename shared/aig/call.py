@@ -5,16 +5,18 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from aig.breaker import RetryBudget
+from aig.cachekey import CacheChoice
 from aig.catalog.model import Catalog
 from aig.catalog.routing import Candidate, Routing
 from aig.clock import Clock
+from aig.flights import Flights
 from aig.ids import Ids
 from aig.keys import Caller
 from aig.modalities.demand import Demand
 from aig.money.hold import Hold
 from aig.money.ledger import Loss, LossReason
 from aig.money.units import Nano
-from aig.ports import Adapters, Once, Resolver, Secrets, Telemetry, Wallets
+from aig.ports import Adapters, Cache, Once, Resolver, Secrets, Telemetry, Wallets
 from aig.traffic import Traffic
 
 # API Gateway cuts an answer that is silent for 300 s, Lambda a function after 900 s: we must be done before.
@@ -37,6 +39,8 @@ class Gateway:
     clock: Clock
     ids: Ids
     retries: RetryBudget = field(default_factory=RetryBudget)
+    cache: Cache | None = None  # without one nothing is looked up
+    flights: Flights = field(default_factory=Flights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +49,23 @@ class Options:
 
     trace_id: str
     tag: str | None = None
-    cache: Literal["auto", "force", "skip"] = "auto"
+    cache: CacheChoice = "auto"
     routing: Routing = "auto"
     session: str = ""
 
 
+CacheTold = Literal["hit", "miss", "skip"]
+
+
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What the answer's headers tell. `cost` is None until the call is settled."""
+    """What the answer's headers tell. `cost` is None until the call is settled; a hit has made no attempts."""
 
     model: str
     provider: str
     attempts: int
     cost: Nano | None = None
-    cache: Literal["hit", "miss", "skip"] = "skip"
+    cache: CacheTold = "skip"
 
 
 @dataclass(frozen=True, slots=True)

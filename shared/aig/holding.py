@@ -1,6 +1,6 @@
 """Setting money aside for a call: the worst case of whoever may serve it, or what the wallet still covers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from aig import limits
 from aig.call import Gateway
@@ -9,6 +9,8 @@ from aig.errors import AIGError, BudgetExceeded, RateLimited
 from aig.keys import Caller
 from aig.modalities.demand import Demand
 from aig.money import hold as money
+from aig.money.ledger import Debit
+from aig.money.units import Nano
 from aig.ports import HoldRefused
 
 DEFAULT_MAX_OUTPUT = 16_384
@@ -16,14 +18,18 @@ HOLD_TTL_S = 900 + 60  # the function's timeout and a minute: no live call can o
 IN_FLIGHT_RETRY_AFTER_S = 5
 
 
+def wanted_output(candidate: Candidate, demand: Demand) -> int:
+    """The output tokens that a run may take unless there is too little money for them."""
+    wanted = DEFAULT_MAX_OUTPUT if demand.output_tokens is None else demand.output_tokens
+    return min(wanted, candidate.max_output)
+
+
 def _bid(candidate: Candidate, demand: Demand) -> money.Bid:
     model = candidate.model
     # Bytes bound the tokens of a prompt, and so does the context: a longer prompt is refused by every provider.
     input_tokens = min(demand.input_tokens + demand.images * model.image_tokens, candidate.context * demand.inputs)
-    wanted = DEFAULT_MAX_OUTPUT if demand.output_tokens is None else demand.output_tokens
-    bounds = money.Bounds(
-        input_tokens, min(wanted, candidate.max_output), demand.samples, demand.input_units, demand.output_units
-    )
+    output_tokens = wanted_output(candidate, demand)
+    bounds = money.Bounds(input_tokens, output_tokens, demand.samples, demand.input_units, demand.output_units)
     return money.Bid(bounds, candidate.offer.prices, demand.service_tier)
 
 
@@ -67,17 +73,50 @@ async def _smaller_quote(
     """What can be afforded after a refusal: an answer cut short beats none. Raises AIGError if not even that."""
     if "rate" in refused.limits:
         raise _refusal(gateway, refused)
+    room, room_later = await _rooms(gateway, caller)
+    quote = money.affordable(bids, room)
+    if quote is None:
+        in_flight = money.affordable(bids, room_later) is not None
+        raise _refusal(gateway, refused, in_flight=in_flight)
+    return quote
+
+
+async def _rooms(gateway: Gateway, caller: Caller) -> tuple[int, int]:
+    """What wallet and cap leave, and what they will leave if all that others hold comes back."""
     wallet = await gateway.wallets.wallet(caller.account_id)
     room, room_later = int(wallet.available), wallet.available + wallet.held
     if caller.capped:
         spend = await gateway.wallets.key_spend(caller.account_id, caller.key_id)
         if spend.room is not None:
             room, room_later = min(room, spend.room), min(room_later, spend.room + (spend.held or 0))
-    quote = money.affordable(bids, room)
-    if quote is None:
-        in_flight = money.affordable(bids, room_later) is not None
-        raise _refusal(gateway, refused, in_flight=in_flight)
-    return quote
+    return room, room_later
+
+
+async def pay_at_once(
+    gateway: Gateway, caller: Caller, candidate: Candidate, price: Nano, debit_of: Callable[[str], Debit]
+) -> str:
+    """All limits and the charge in one step, for what is there already; the request's id. Raises AIGError.
+
+    `debit_of` gives the row of the ledger for that id.
+    """
+    now = int(gateway.clock.now())
+    hold = money.Hold(
+        request_id=gateway.ids.new("req"),
+        account_id=caller.account_id,
+        key_id=caller.key_id,
+        amount=price,
+        model=candidate.model.slug,
+        prices={candidate.key: candidate.offer.prices},
+        created_at=now,
+        expires_at=now + HOLD_TTL_S,
+        capped=caller.capped,
+    )
+    try:
+        await gateway.wallets.charge(hold, caller, money.settle(hold, price), debit_of(hold.request_id))
+    except HoldRefused as refused:
+        later = 0 if "rate" in refused.limits else (await _rooms(gateway, caller))[1]
+        raise _refusal(gateway, refused, in_flight=later >= price) from None
+    return hold.request_id
 
 
 def _refusal(gateway: Gateway, refused: HoldRefused, *, in_flight: bool = False) -> AIGError:

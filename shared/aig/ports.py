@@ -1,9 +1,11 @@
 """What the metered call needs of the world, as protocols. aig.aws implements them; tests may too."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from aig.breaker import Opening
+from aig.cached import CachedAnswer
 from aig.catalog.model import Provider
 from aig.health import Minute
 from aig.keys import Caller, StoredKey
@@ -43,6 +45,13 @@ class Wallets(Protocol):
         """Resolve a hold by a charge. False if it was resolved before: nothing is done then."""
         ...
 
+    async def charge(self, hold: Hold, caller: Caller, settlement: Settlement, debit: Debit) -> None:
+        """Take and post at once, for what is there already: all limits, and a hold of what is charged.
+
+        Raises HoldRefused, and StoreBusy: then nothing was charged.
+        """
+        ...
+
     async def void(self, hold: Hold, *losses: Loss) -> bool:
         """Give a hold back. False if it was resolved before: nothing is done then."""
         ...
@@ -57,6 +66,33 @@ class Wallets(Protocol):
 
     async def expired(self, now: int) -> Sequence[Hold]:
         """Holds that are past their time and still open."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Somebody is making the answer, and has until then, in unix seconds. The time may be over."""
+
+    until: float
+
+
+class Cache(Protocol):
+    """Answers by `tenant#key`. All may raise whatever they like; none of it is worth failing a request for."""
+
+    async def find(self, key: str) -> CachedAnswer | Lease | None:
+        """What is there and not past its time, read consistently."""
+        ...
+
+    async def claim(self, key: str, owner: str, until: float) -> bool:
+        """Take the lease, unless there is an answer or a lease of somebody else's that has not run out."""
+        ...
+
+    async def release(self, key: str, owner: str) -> None:
+        """Give the lease back, if it is still this owner's."""
+        ...
+
+    async def store(self, key: str, answer: CachedAnswer) -> None:
+        """Keep an answer in place of whatever is there. One that is too large is not kept."""
         ...
 
 

@@ -6,6 +6,8 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from aig.aws.blobs import Bucket
+from aig.aws.cache import DynamoCache
 from aig.aws.events import DynamoEvents
 from aig.aws.health import DynamoHealth
 from aig.aws.json_api import JsonApi
@@ -40,6 +42,7 @@ class Container:
     events: DynamoEvents
     health: DynamoHealth
     once: DynamoOnce
+    cache: DynamoCache | None
     secrets: Secrets
     telemetry: Telemetry
     clock: Clock
@@ -58,10 +61,13 @@ class Container:
             telemetry=self.telemetry,
             clock=self.clock,
             ids=self.ids,
+            cache=self.cache,
         )
 
     async def close(self) -> None:
         await self.table.close()
+        if self.cache is not None:
+            await self.cache.close()
         if isinstance(self.secrets, SecretsManager):
             await self.secrets.close()
 
@@ -80,6 +86,18 @@ def _telemetry(env: Mapping[str, str]) -> Telemetry:
     )
 
 
+def _cache(
+    env: Mapping[str, str], dynamodb: JsonApi, region: str, credentials: Credentials, clock: Clock
+) -> DynamoCache | None:
+    """None for a function that has no cache table. `AIG_S3_ENDPOINT` is an S3 other than AWS's."""
+    name = env.get("AIG_CACHE_TABLE")
+    if not name:
+        return None
+    bucket = env.get("AIG_CACHE_BUCKET")
+    blobs = Bucket(bucket, region, credentials, env.get("AIG_S3_ENDPOINT") or None) if bucket else None
+    return DynamoCache(Table(dynamodb, name), blobs, clock, int(env.get("AIG_CACHE_HOURS") or 24) * 3600)
+
+
 def container(
     env: Mapping[str, str] = os.environ, *, credentials: Credentials | None = None, clock: Clock | None = None
 ) -> Container:
@@ -87,11 +105,9 @@ def container(
     clock = clock or SystemClock()
     credentials = credentials or _credentials(env)
     region = env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or "us-east-1"
-    dynamodb = env.get("AIG_DYNAMODB_ENDPOINT") or f"https://dynamodb.{region}.amazonaws.com"
-    table = Table(
-        JsonApi("dynamodb", "DynamoDB_20120810", "1.0", dynamodb, region, credentials),
-        env.get("AIG_CORE_TABLE", "core"),
-    )
+    endpoint = env.get("AIG_DYNAMODB_ENDPOINT") or f"https://dynamodb.{region}.amazonaws.com"
+    dynamodb = JsonApi("dynamodb", "DynamoDB_20120810", "1.0", endpoint, region, credentials)
+    table = Table(dynamodb, env.get("AIG_CORE_TABLE", "core"))
     secrets: Secrets
     if secret_arn := env.get("AIG_SECRET_ARN"):
         endpoint = f"https://secretsmanager.{region}.amazonaws.com"
@@ -107,6 +123,7 @@ def container(
         events=DynamoEvents(table),
         health=DynamoHealth(table),
         once=DynamoOnce(table, clock),
+        cache=_cache(env, dynamodb, region, credentials, clock),
         secrets=secrets,
         telemetry=_telemetry(env),
         clock=clock,

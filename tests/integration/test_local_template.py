@@ -196,4 +196,5 @@ def test_the_repository_s_template_loads() -> None:
     assert stack.routes
     assert all(route.function in stack.functions for route in stack.routes)
     assert all(schedule.function in stack.functions for schedule in stack.schedules)
-    assert [table.logical_id for table in stack.tables] == ["CoreTable"]
+    assert {table.logical_id for table in stack.tables} == {"CoreTable", "CacheTable"}
+    assert [bucket.name for bucket in stack.buckets] == ["aigateway-cachebucket"]

@@ -1,13 +1,47 @@
-"""The table and the secret: what they must have, and that deleting the stack leaves them."""
+"""Tables, bucket and secret: what they must have, and which of them deleting the stack leaves."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from local.template import Stack
+
 Resources = Mapping[str, Mapping[str, Any]]
 
 
-def test_there_is_one_table(resources: Resources) -> None:
-    assert [name for name, r in resources.items() if r["Type"] == "AWS::DynamoDB::Table"] == ["CoreTable"]
+def test_there_are_two_tables(resources: Resources) -> None:
+    assert {name for name, r in resources.items() if r["Type"] == "AWS::DynamoDB::Table"} == {"CoreTable", "CacheTable"}
+
+
+def test_the_cache_costs_nothing_idle_and_goes_with_the_stack(resources: Resources) -> None:
+    table = resources["CacheTable"]
+    assert table["DeletionPolicy"] == table["UpdateReplacePolicy"] == "Delete"
+    assert table["Properties"] == {
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+        "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+        "TimeToLiveSpecification": {"AttributeName": "ttl", "Enabled": True},
+    }
+
+
+def test_large_answers_are_private_encrypted_and_forgotten(resources: Resources) -> None:
+    (name,) = [name for name, r in resources.items() if r["Type"] == "AWS::S3::Bucket"]
+    bucket = resources[name]
+    # CloudFormation fails to delete a bucket that has objects, and the whole stack with it.
+    assert (name, bucket["DeletionPolicy"]) == ("CacheBucket", "Retain")
+    properties = bucket["Properties"]
+    assert "BucketName" not in properties
+    assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
+    assert len(properties["PublicAccessBlockConfiguration"]) == 4
+    assert properties["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+    (rule,) = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule == {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+    (rule,) = properties["LifecycleConfiguration"]["Rules"]
+    assert (rule["Status"], rule["Prefix"], rule["ExpirationInDays"]) == ("Enabled", "cache/", 2)
+
+
+def test_no_answer_outlives_its_object(stack: Stack) -> None:
+    hours = stack.translated["Parameters"]["CacheHours"]
+    assert (hours["Default"], hours["MinValue"], hours["MaxValue"]) == (24, 1, 2 * 24)
 
 
 def test_the_keys_of_the_table(resources: Resources) -> None:

@@ -1,13 +1,23 @@
 """The Core table: one item in, one item out, and transactions of them, on DynamoDB's attribute values."""
 
+import base64
 import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from aig.aws.json_api import PATIENCE_S, AwsError, JsonApi
 from aig.ports import StoreBusy
 
-Value = str | int | bool | bytes | tuple[str, ...]
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """Bytes that are stored as bytes, which is half of what their hexadecimal text would take. Read back as bytes."""
+
+    data: bytes
+
+
+Value = str | int | bool | bytes | Blob | tuple[str, ...]
 Item = dict[str, Any]
 
 
@@ -20,6 +30,8 @@ def _dump_value(value: Value) -> dict[str, Any]:
         return {"N": str(value)}
     if isinstance(value, bytes):
         return {"S": value.hex()}
+    if isinstance(value, Blob):
+        return {"B": base64.b64encode(value.data).decode()}
     return {"L": [{"S": text} for text in value]}
 
 
@@ -32,6 +44,8 @@ def _load_value(attribute: dict[str, Any]) -> Any:
     ((kind, value),) = attribute.items()
     if kind == "N":
         return int(value)
+    if kind == "B":
+        return base64.b64decode(value)
     if kind == "L":
         return tuple(_load_value(entry) for entry in value)
     return value
@@ -42,7 +56,10 @@ def load(item: Item) -> dict[str, Any]:
 
 
 class Table:
-    """`name` in DynamoDB. All calls raise StoreBusy when DynamoDB has no answer in time."""
+    """`name` in DynamoDB, with sort keys or, where `sk` is None, without.
+
+    All calls raise StoreBusy when DynamoDB has no answer in time.
+    """
 
     def __init__(self, api: JsonApi, name: str) -> None:
         self._api = api
@@ -59,7 +76,7 @@ class Table:
                 raise StoreBusy(error.code) from error
             raise
 
-    async def get(self, pk: str, sk: str) -> dict[str, Any] | None:
+    async def get(self, pk: str, sk: str | None = None) -> dict[str, Any] | None:
         """A strongly consistent read of one item."""
         key = dump({"pk": pk, "sk": sk})
         answer = await self._call("GetItem", {"TableName": self.name, "Key": key, "ConsistentRead": True})
@@ -68,23 +85,38 @@ class Table:
     async def put_new(self, item: Mapping[str, Value | None]) -> bool:
         """False if an item with this key is there already: it stays as it is."""
         request = {"TableName": self.name, "Item": dump(item), "ConditionExpression": "attribute_not_exists(pk)"}
-        try:
-            await self._call("PutItem", request)
-        except AwsError as error:
-            if error.code == "ConditionalCheckFailedException":
-                return False
-            raise
-        return True
+        return await self._if("PutItem", request)
+
+    async def put_if(
+        self, item: Mapping[str, Value | None], condition: str, values: Mapping[str, Value], **names: str
+    ) -> bool:
+        """Put an item in the place of any other. False if the condition does not hold: nothing is changed then."""
+        request = {
+            "TableName": self.name,
+            "Item": dump(item),
+            "ConditionExpression": condition,
+            "ExpressionAttributeValues": dump(values),
+            "ExpressionAttributeNames": {f"#{short}": name for short, name in names.items()},
+        }
+        return await self._if("PutItem", request)
+
+    async def put(self, item: Mapping[str, Value | None]) -> None:
+        """Put an item in the place of any other."""
+        await self._call("PutItem", {"TableName": self.name, "Item": dump(item)})
 
     async def update(self, pk: str, sk: str, expression: str, values: Mapping[str, Value], **names: str) -> None:
         await self._call("UpdateItem", self.update_action(pk, sk, expression, values, **names)["Update"])
 
     async def update_if(
-        self, pk: str, sk: str, expression: str, values: Mapping[str, Value], condition: str, **names: str
+        self, pk: str, sk: str | None, expression: str, values: Mapping[str, Value], condition: str, **names: str
     ) -> bool:
         """False if the condition does not hold: nothing is changed then."""
+        action = self.update_action(pk, sk, expression, values, condition, **names)
+        return await self._if("UpdateItem", action["Update"])
+
+    async def _if(self, operation: str, request: dict[str, Any]) -> bool:
         try:
-            await self._call("UpdateItem", self.update_action(pk, sk, expression, values, condition, **names)["Update"])
+            await self._call(operation, request)
         except AwsError as error:
             if error.code == "ConditionalCheckFailedException":
                 return False
@@ -157,7 +189,13 @@ class Table:
         return {"Put": {"TableName": self.name, "Item": dump(item), "ConditionExpression": condition}}
 
     def update_action(
-        self, pk: str, sk: str, expression: str, values: Mapping[str, Value], condition: str | None = None, **names: str
+        self,
+        pk: str,
+        sk: str | None,
+        expression: str,
+        values: Mapping[str, Value],
+        condition: str | None = None,
+        **names: str,
     ) -> dict[str, Any]:
         """An Update for `transact`. `names` gives `#name` placeholders for reserved words."""
         action: dict[str, Any] = {

@@ -22,7 +22,7 @@ from aig.money.hold import Hold, Settlement
 from aig.money.ledger import Credit, Debit, KeySpend, Loss, Wallet
 from aig.money.pricing import Prices
 from aig.money.units import Nano
-from aig.ports import HoldRefused, Limit
+from aig.ports import HoldRefused, Limit, StoreBusy
 
 PLATFORM = "platform"
 EXPIRY_BUCKETS = 4  # a partition of the index takes 1,000 writes a second; the sweeper reads them all
@@ -43,17 +43,7 @@ class DynamoWallets:
         actions: list[dict[str, Any]] = [self._table.put_action(_hold_item(hold))]
         meaning: list[Limit | None] = [None]
         if caller.rpm is not None:
-            minute = limits.window(hold.created_at)
-            actions.append(
-                self._table.update_action(
-                    account,
-                    f"rate#{hold.key_id}#{minute}",
-                    "SET #ttl = :ttl ADD hits :one",
-                    {":ttl": limits.window_ends(minute) + 600, ":one": 1, ":limit": caller.rpm},
-                    "attribute_not_exists(hits) OR hits < :limit",
-                    ttl="ttl",
-                )
-            )
+            actions.append(self._rate_action(hold, caller.rpm))
             meaning.append("rate")
         actions.append(
             self._table.update_action(
@@ -73,6 +63,48 @@ class DynamoWallets:
             )
             meaning.append("cap")
         failed = await self._table.transact(actions)
+        if failed:
+            raise HoldRefused([limit for at in failed if (limit := meaning[at])])
+
+    def _rate_action(self, hold: Hold, rpm: int) -> dict[str, Any]:
+        minute = limits.window(hold.created_at)
+        return self._table.update_action(
+            hold.account_id,
+            f"rate#{hold.key_id}#{minute}",
+            "SET #ttl = :ttl ADD hits :one",
+            {":ttl": limits.window_ends(minute) + 600, ":one": 1, ":limit": rpm},
+            "attribute_not_exists(hits) OR hits < :limit",
+            ttl="ttl",
+        )
+
+    async def charge(self, hold: Hold, caller: Caller, settlement: Settlement, debit: Debit) -> None:
+        account, amount, table = hold.account_id, {":amount": settlement.charged}, self._table
+        actions = [
+            table.put_action(_resolved_item(hold, settlement.charged)),
+            table.put_action(_debit_item(account, hold.key_id, debit)),
+            table.update_action(
+                account, "wallet", "SET available = available - :amount", amount, "available >= :amount"
+            ),
+        ]
+        meaning: list[Limit | None] = [None, None, "balance"]
+        key = f"key#{hold.key_id}"
+        if hold.capped:
+            spend = "SET room = room - :amount ADD spent :amount"
+            actions.append(table.update_action(account, key, spend, amount, "room >= :amount"))
+            meaning.append("cap")
+        elif settlement.charged:
+            actions.append(table.update_action(account, key, "ADD spent :amount", amount))
+            meaning.append(None)
+        if caller.rpm is not None:
+            actions.append(self._rate_action(hold, caller.rpm))
+            meaning.append("rate")
+        try:
+            failed = await table.transact(actions)
+        except StoreBusy:
+            # The reply may be what was lost, and who has been charged must have the answer.
+            if await table.get(account, f"hold#{hold.request_id}") is None:
+                raise
+            return
         if failed:
             raise HoldRefused([limit for at in failed if (limit := meaning[at])])
 
@@ -180,6 +212,12 @@ def _hold_item(hold: Hold) -> dict[str, Any]:
     }
 
 
+def _resolved_item(hold: Hold, charged: Nano) -> dict[str, Any]:
+    """A hold that was never open, as `post` would have left it."""
+    item = {name: value for name, value in _hold_item(hold).items() if name != "expiry_bucket"}
+    return {**item, "phase": "posted", "charged": charged, "ttl": hold.expires_at + _RESOLVED_HOLD_KEPT_S}
+
+
 def _load_hold(item: dict[str, Any]) -> Hold:
     return Hold(
         request_id=item["sk"].partition("#")[2],
@@ -209,6 +247,7 @@ def _debit_item(account_id: str, key_id: str, debit: Debit) -> dict[str, Any]:
         "estimated": debit.usage.estimated,
         "service_tier": debit.usage.service_tier,
         "tag": debit.tag,
+        "cache_hit": debit.cache_hit,
         "created_at": debit.created_at,
     }
 
