@@ -4,6 +4,7 @@ money in            credits - debits == available + held, and nothing is below z
 held                a wallet's `held` is the sum of its open holds
 caps                room + spent + what the key's open holds took == cap
 one charge          a request has one hold; a posted one has exactly one debit, of what it charged; no other has any
+cache hits          a hit has cost us nothing, and its hold was its charge
 the index           a hold is in the index `expiry` exactly while it is open
 losses              at most one row per request and reason, and only such as the hold's phase allows
 """
@@ -65,7 +66,7 @@ def violations(rows: Iterable[Row]) -> list[str]:
     return [
         f"{account}: {broken}"
         for account, found in books(rows).items()
-        for check in (_wallet, _caps, _charges, _index, _losses)
+        for check in (_wallet, _caps, _charges, _hits, _index, _losses)
         for broken in check(found)
     ]
 
@@ -108,6 +109,14 @@ def _charges(found: Books) -> Iterable[str]:
             yield f"{request} is {phase} with debits of {amounts}"
         if phase == "posted" and not 0 <= hold["charged"] <= hold["amount"]:
             yield f"{request} was charged {hold['charged']} on a hold of {hold['amount']}"
+
+
+def _hits(found: Books) -> Iterable[str]:
+    for row in found.debits:
+        if type(row["cache_hit"]) is not bool:
+            yield f"{row['request_id']} does not say whether it was a hit"
+        elif row["cache_hit"] and (row["upstream_cost"] or found.holds[row["request_id"]]["amount"] != row["amount"]):
+            yield f"{row['request_id']} is a hit that has cost {row['upstream_cost']}"
 
 
 def _index(found: Books) -> Iterable[str]:
