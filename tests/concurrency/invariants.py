@@ -113,10 +113,11 @@ def _charges(found: Books) -> Iterable[str]:
 
 def _hits(found: Books) -> Iterable[str]:
     for row in found.debits:
-        if type(row["cache_hit"]) is not bool:
+        held = found.holds.get(row["request_id"], {}).get("amount")
+        if type(row.get("cache_hit")) is not bool:
             yield f"{row['request_id']} does not say whether it was a hit"
-        elif row["cache_hit"] and (row["upstream_cost"] or found.holds[row["request_id"]]["amount"] != row["amount"]):
-            yield f"{row['request_id']} is a hit that has cost {row['upstream_cost']}"
+        elif row["cache_hit"] and (row["upstream_cost"] != 0 or held != row["amount"]):
+            yield f"{row['request_id']} is a hit that cost {row['upstream_cost']}, with {held} held for {row['amount']}"
 
 
 def _index(found: Books) -> Iterable[str]:

@@ -11,15 +11,18 @@ Rows = dict[str, dict[str, Any]]
 
 
 def in_order() -> Rows:
-    """10,000 came in; one request was charged 700, one holds 1,000, one was voided."""
+    """10,000 came in; one request was charged 700, one that the cache had 70, one holds 1,000, one was voided."""
     hold = {"pk": "acct_1", "key_id": "key_1", "amount": 1_000, "capped": True}
     debit = {"pk": "acct_1", "kind": "debit", "request_id": "req_1", "key_id": "key_1"}
+    hit = {"request_id": "req_4", "cache_hit": True, "upstream_cost": 0}
     loss = {"pk": "platform", "account_id": "acct_1", "amount": 0}
     return {
-        "wallet": {"pk": "acct_1", "sk": "wallet", "available": 8_300, "held": 1_000},
-        "key": {"pk": "acct_1", "sk": "key#key_1", "cap": 5_000, "room": 3_300, "spent": 700},
+        "wallet": {"pk": "acct_1", "sk": "wallet", "available": 8_230, "held": 1_000},
+        "key": {"pk": "acct_1", "sk": "key#key_1", "cap": 5_000, "room": 3_230, "spent": 770},
         "credit": {"pk": "acct_1", "sk": "txn#topup_1", "kind": "credit", "amount": 10_000},
-        "debit": {**debit, "sk": "txn#txn_1", "amount": 700},
+        "debit": {**debit, "sk": "txn#txn_1", "amount": 700, "cache_hit": False, "upstream_cost": 650},
+        "hit": {**debit, "sk": "txn#txn_4", "amount": 70, **hit},
+        "hit's hold": {**hold, "sk": "hold#req_4", "phase": "posted", "amount": 70, "charged": 70, "ttl": 1},
         "posted": {**hold, "sk": "hold#req_1", "phase": "posted", "charged": 700, "ttl": 1},
         "held": {**hold, "sk": "hold#req_2", "phase": "held", "expiry_bucket": "open#0"},
         "void": {**hold, "sk": "hold#req_3", "phase": "void", "charged": 0, "ttl": 1},
@@ -51,20 +54,23 @@ def twice(name: str, sk: str, **attributes: Any) -> Callable[[Rows], object]:
 @pytest.mark.parametrize(
     "disorder",
     [
-        pytest.param(changed("wallet", available=8_301), id="money from nowhere"),
+        pytest.param(changed("wallet", available=8_231), id="money from nowhere"),
         pytest.param(changed("credit", amount=9_999), id="a top-up that was added twice"),
-        pytest.param(changed("wallet", available=-1, held=9_301), id="an overdrawn wallet"),
-        pytest.param(changed("wallet", available=9_300, held=0), id="a hold that the wallet does not know"),
+        pytest.param(changed("wallet", available=-1, held=9_231), id="an overdrawn wallet"),
+        pytest.param(changed("wallet", available=9_230, held=0), id="a hold that the wallet does not know"),
         pytest.param(without("held"), id="held without a hold"),
-        pytest.param(changed("key", room=3_301), id="room from nowhere"),
-        pytest.param(changed("key", spent=699), id="a key that spent less than its debits"),
-        pytest.param(changed("key", room=-1, cap=1_699), id="a cap that was crossed"),
+        pytest.param(changed("key", room=3_231), id="room from nowhere"),
+        pytest.param(changed("key", spent=769), id="a key that spent less than its debits"),
+        pytest.param(changed("key", room=-1, cap=1_769), id="a cap that was crossed"),
         pytest.param(changed("debit", amount=701), id="a debit that is not the charge"),
         pytest.param(without("debit"), id="a charge without a debit"),
         pytest.param(without("posted"), id="a debit without a hold"),
         pytest.param(twice("debit", "txn#txn_9", amount=0), id="a request with two debits"),
         pytest.param(changed("debit", request_id="req_3"), id="a debit of a voided hold"),
         pytest.param(changed("posted", amount=699), id="a charge above its hold"),
+        pytest.param(changed("hit", upstream_cost=1), id="a hit that has cost us something"),
+        pytest.param(changed("hit's hold", amount=71), id="a hit that held more than its price"),
+        pytest.param(lacking("debit", "cache_hit"), id="a debit that does not say whether it was a hit"),
         pytest.param(lacking("held", "expiry_bucket"), id="an open hold that no sweeper finds"),
         pytest.param(changed("posted", expiry_bucket="open#0"), id="a resolved hold that sweepers find"),
         pytest.param(lacking("void", "ttl"), id="a resolved hold that is kept for good"),
