@@ -1,14 +1,16 @@
-"""Creates the template's resources at an endpoint, as a deployment would. So far: DynamoDB tables."""
+"""Creates the template's resources at an endpoint, as a deployment would: DynamoDB tables and S3 buckets."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local.errors import StartError
-from local.template import Table
+from local.template import Bucket, Table
+
+_CONFIG: Final = Config(connect_timeout=3, read_timeout=20, retries={"total_max_attempts": 2})
 
 
 def create_tables(tables: Iterable[Table], endpoint: str) -> list[str]:
@@ -16,8 +18,7 @@ def create_tables(tables: Iterable[Table], endpoint: str) -> list[str]:
 
     Raises StartError when the endpoint does not answer as DynamoDB does.
     """
-    config = Config(connect_timeout=3, read_timeout=20, retries={"total_max_attempts": 2})
-    client = boto3.client("dynamodb", endpoint_url=endpoint, config=config)
+    client = boto3.client("dynamodb", endpoint_url=endpoint, config=_CONFIG)
     try:
         there = _names(client)
         made = [table for table in tables if table.name not in there]
@@ -34,6 +35,27 @@ def create_tables(tables: Iterable[Table], endpoint: str) -> list[str]:
     finally:
         client.close()
     return [table.name for table in made]
+
+
+def create_buckets(buckets: Iterable[Bucket], endpoint: str) -> None:
+    """Creates the buckets, private and with their lifecycle; those that are there stay.
+
+    Raises StartError when the endpoint does not answer as S3 does.
+    """
+    client = boto3.client("s3", endpoint_url=endpoint, config=_CONFIG.merge(Config(s3={"addressing_style": "path"})))
+    try:
+        there = {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}
+        for bucket in buckets:
+            if bucket.name not in there:
+                client.create_bucket(Bucket=bucket.name)
+                if bucket.lifecycle:
+                    client.put_bucket_lifecycle_configuration(
+                        Bucket=bucket.name, LifecycleConfiguration={"Rules": list(bucket.lifecycle)}
+                    )
+    except (BotoCoreError, ClientError, ValueError) as error:
+        raise StartError(f"S3 at {endpoint} does not work: {error}") from error
+    finally:
+        client.close()
 
 
 def _names(client: Any) -> set[str]:

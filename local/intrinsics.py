@@ -23,6 +23,7 @@ _VARIABLE: Final = re.compile(r"\$\{(!?)([^}]+)\}")
 # What `Ref` and `.Arn` of a type look like. `{name}` is the physical name.
 _ARNS: Final[Mapping[str, str]] = {
     "AWS::DynamoDB::Table": f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{{name}}",
+    "AWS::S3::Bucket": "arn:aws:s3:::{name}",
     "AWS::Lambda::Function": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{{name}}",
     "AWS::SecretsManager::Secret": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{{name}}",
     "AWS::SQS::Queue": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{{name}}",
@@ -74,7 +75,9 @@ class Resolver:
                 name = self.resolve(properties[key])
                 if isinstance(name, str):
                     return name
-        return f"{STACK_NAME}-{logical_id}"
+        name = f"{STACK_NAME}-{logical_id}"
+        # The name of a bucket is a host's.
+        return name.lower() if self.resources[logical_id]["Type"] == "AWS::S3::Bucket" else name
 
     def _call(self, name: str, argument: Json) -> Json:
         functions: Mapping[str, Callable[[Any], Any]] = {

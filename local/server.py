@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from local import banner, http_server
-from local.deploy import create_tables
+from local.deploy import create_buckets, create_tables
 from local.embedded import EmbeddedAws, pretend_credentials
 from local.errors import StartError
 from local.front import Front
@@ -80,15 +80,16 @@ def _start_models(cleanup: ExitStack) -> ModelServer:
 
 
 def _prepare_environment(settings: Settings, stack: Stack, cleanup: ExitStack) -> None:
-    """Makes the tables and sets the environment that the functions see."""
-    endpoint = settings.dynamodb_endpoint
-    if endpoint is None:
-        say("Starting the embedded AWS")
-        aws = EmbeddedAws()
-        endpoint = aws.start()
-        cleanup.callback(aws.stop)
-        os.environ["AWS_ENDPOINT_URL"] = endpoint
+    """Makes tables and buckets and sets the environment that the functions see."""
+    say("Starting the embedded AWS")
+    aws = EmbeddedAws()
+    embedded = aws.start()
+    cleanup.callback(aws.stop)
+    os.environ["AWS_ENDPOINT_URL"] = embedded
+    endpoint = settings.dynamodb_endpoint or embedded
     made = create_tables(stack.tables, endpoint)
+    create_buckets(stack.buckets, embedded)
+    os.environ["AIG_S3_ENDPOINT"] = embedded
     say(f"Tables at {endpoint}: {', '.join(table.name for table in stack.tables)}" + ("" if made else " (kept)"))
     os.environ.update(shared_environment(stack.functions))
     os.environ["AIG_DYNAMODB_ENDPOINT"] = endpoint

@@ -59,6 +59,15 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Bucket:
+    """One S3 bucket. `lifecycle` holds boto3's rules for it."""
+
+    logical_id: str
+    name: str
+    lifecycle: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
 class Schedule:
     """One rule that invokes a function. `every` is in seconds, or None when it is not a rate() expression."""
 
@@ -105,6 +114,7 @@ class Stack:
     routes: tuple[Route, ...]
     functions: Mapping[str, Function]
     tables: tuple[Table, ...]
+    buckets: tuple[Bucket, ...]
     schedules: tuple[Schedule, ...]
     streams: tuple[StreamMapping, ...]
     gateway_responses: Mapping[str, GatewayResponse]
@@ -158,6 +168,10 @@ def load(path: Path = TEMPLATE, parameters: Mapping[str, Any] | None = None) -> 
         tables=tuple(
             _table(name, resource["Properties"], resolver)
             for name, resource in _of_type(resources, "AWS::DynamoDB::Table").items()
+        ),
+        buckets=tuple(
+            _bucket(name, resource["Properties"], resolver)
+            for name, resource in _of_type(resources, "AWS::S3::Bucket").items()
         ),
         schedules=tuple(_schedules(resources, resolver)),
         streams=tuple(
@@ -260,6 +274,20 @@ def _table(logical_id: str, properties: Mapping[str, Any], resolver: Resolver) -
         definition=definition,
         ttl_attribute=ttl["AttributeName"] if ttl.get("Enabled") else None,
     )
+
+
+def _bucket(logical_id: str, properties: Mapping[str, Any], resolver: Resolver) -> Bucket:
+    rules = resolver.resolve(properties.get("LifecycleConfiguration", {})).get("Rules", [])
+    lifecycle = tuple(
+        {
+            "ID": rule["Id"],
+            "Status": rule["Status"],
+            "Filter": {"Prefix": rule.get("Prefix", "")},
+            "Expiration": {"Days": rule["ExpirationInDays"]},
+        }
+        for rule in rules
+    )
+    return Bucket(logical_id, resolver.physical_name(logical_id), lifecycle)
 
 
 def _schedules(resources: Mapping[str, Mapping[str, Any]], resolver: Resolver) -> list[Schedule]:

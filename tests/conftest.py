@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from aig import wiring
-from local.deploy import create_tables
+from local.deploy import create_buckets, create_tables
 from local.embedded import EmbeddedAws, pretend_credentials
 from local.functions import shared_environment
 from local.template import Stack, load
@@ -54,14 +54,19 @@ def deployed() -> Stack:
 
 @pytest.fixture(scope="session")
 def dynamodb(deployed: Stack) -> Iterator[str]:
-    """The endpoint of a moto with the template's tables, the functions' environment set. Accounts keep tests apart."""
+    """The endpoint of a moto with the template's tables and buckets, the functions' environment set.
+
+    Accounts keep tests apart.
+    """
     aws = EmbeddedAws()
     endpoint = aws.start()
     create_tables(deployed.tables, endpoint)
+    create_buckets(deployed.buckets, endpoint)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in shared_environment(deployed.functions).items():
             patch.setenv(name, value)
         patch.setenv("AIG_DYNAMODB_ENDPOINT", endpoint)
+        patch.setenv("AIG_S3_ENDPOINT", endpoint)
         patch.setenv("AIG_KEY_PEPPER", PEPPER)
         yield endpoint
     aws.stop()

@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from aig.breaker import RetryBudget
+from aig.cachekey import CacheChoice
 from aig.catalog.model import Catalog
 from aig.catalog.routing import Candidate, Routing
 from aig.clock import Clock
+from aig.flights import Flights
 from aig.ids import Ids
 from aig.keys import Caller
 from aig.limits import FreeTier, Rate, RateCounts
@@ -16,7 +18,7 @@ from aig.modalities.usage import Usage
 from aig.money.hold import Hold
 from aig.money.ledger import Loss, LossReason
 from aig.money.units import Nano
-from aig.ports import Adapters, Keys, Once, Resolver, Secrets, Telemetry, Wallets
+from aig.ports import Adapters, Cache, Keys, Once, Resolver, Secrets, Telemetry, Wallets
 from aig.records import Record, Recording
 from aig.traffic import Traffic
 
@@ -44,6 +46,8 @@ class Gateway:
     retries: RetryBudget = field(default_factory=RetryBudget)
     rates: RateCounts = field(default_factory=RateCounts)
     told: set[str] = field(default_factory=set)  # the notices that this environment has written
+    cache: Cache | None = None  # without one nothing is looked up
+    flights: Flights = field(default_factory=Flights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,7 @@ class Options:
 
     trace_id: str
     tag: str | None = None
-    cache: Literal["auto", "force", "skip"] = "auto"
+    cache: CacheChoice = "auto"
     routing: Routing = "auto"
     session: str = ""
     request_id: str | None = None  # the id of ours that the client sees, where it sent none
@@ -60,15 +64,18 @@ class Options:
     recording: Recording | None = None
 
 
+CacheTold = Literal["hit", "miss", "skip"]
+
+
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What the answer's headers tell. `cost` is None until the call is settled."""
+    """What the answer's headers tell. `cost` is None until the call is settled; a hit has made no attempts."""
 
     model: str
     provider: str
     attempts: int
     cost: Nano | None = None
-    cache: Literal["hit", "miss", "skip"] = "skip"
+    cache: CacheTold = "skip"
     rate: Rate | None = None
 
 
@@ -99,32 +106,9 @@ class OpenCall:
     def record(
         self, receipt: Receipt | None, usage: Usage | None, answer: Mapping[str, Any] | None, error: str | None
     ) -> Record | None:
-        """The record of how it ended, where one is wanted. `receipt` is None where nobody answered."""
-        recording, hold = self.options.recording, self.hold
-        if recording is None:
-            return None
-        kept = recording.request is not None
-        return Record(
-            id=hold.request_id,
-            account_id=hold.account_id,
-            key_id=hold.key_id,
-            trace_id=self.options.trace_id,
-            operation=recording.operation,
-            streamed=recording.streamed,
-            created_at=hold.created_at,
-            duration_ms=round((self.gateway.clock.monotonic() - self.began_at) * 1000),
-            model=receipt.model if receipt else hold.model,
-            provider=receipt.provider if receipt else None,
-            attempts=receipt.attempts if receipt else None,
-            cost=(receipt.cost if receipt else None) or Nano(0),
-            units={unit: count for unit, count in usage.units.items() if count} if usage else {},
-            estimated=usage.estimated if usage else False,
-            cache=receipt.cache if receipt else "skip",
-            tag=self.options.tag or self.caller.default_tag,
-            error=error,
-            request=recording.request,
-            answer=answer if kept else None,
-        )
+        """The record of how it ended. `receipt` is None where nobody answered."""
+        duration_s = self.gateway.clock.monotonic() - self.began_at
+        return record_of(self.options, self.caller, self.hold, duration_s, receipt, usage, answer, error)
 
     def max_output(self, candidate: Candidate) -> int:
         """The output tokens that were paid for, or fewer where it cannot say as much."""
@@ -145,3 +129,40 @@ class OpenCall:
             reason=reason,
             created_at=int(self.gateway.clock.now()),
         )
+
+
+def record_of(
+    options: Options,
+    caller: Caller,
+    hold: Hold,
+    duration_s: float,
+    receipt: Receipt | None,
+    usage: Usage | None,
+    answer: Mapping[str, Any] | None,
+    error: str | None = None,
+) -> Record | None:
+    """The record of a request and its end, where one is wanted."""
+    recording = options.recording
+    if recording is None:
+        return None
+    return Record(
+        id=hold.request_id,
+        account_id=hold.account_id,
+        key_id=hold.key_id,
+        trace_id=options.trace_id,
+        operation=recording.operation,
+        streamed=recording.streamed,
+        created_at=hold.created_at,
+        duration_ms=round(duration_s * 1000),
+        model=receipt.model if receipt else hold.model,
+        provider=receipt.provider if receipt else None,
+        attempts=receipt.attempts if receipt else None,
+        cost=(receipt.cost if receipt else None) or Nano(0),
+        units={unit: count for unit, count in usage.units.items() if count} if usage else {},
+        estimated=usage.estimated if usage else False,
+        cache=receipt.cache if receipt else "skip",
+        tag=options.tag or caller.default_tag,
+        error=error,
+        request=recording.request,
+        answer=answer if recording.keeps_answer else None,
+    )

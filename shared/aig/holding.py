@@ -1,6 +1,6 @@
 """Setting money aside for a call: the worst case of whoever may serve it, or what wallet and caps still cover."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from aig import limits, notices
@@ -10,22 +10,28 @@ from aig.errors import AIGError, BudgetExceeded, RateLimited
 from aig.keys import Caller
 from aig.modalities.demand import Demand
 from aig.money import hold as money
+from aig.money.ledger import Debit, Wallet
 from aig.money.units import Nano
 from aig.ports import HoldRefused, Limit
+from aig.records import Record
 
 DEFAULT_MAX_OUTPUT = 16_384
 HOLD_TTL_S = 900 + 60  # the function's timeout and a minute: no live call can outlast its hold
 IN_FLIGHT_RETRY_AFTER_S = 5
 
 
+def wanted_output(candidate: Candidate, demand: Demand) -> int:
+    """The output tokens that a run may take unless there is too little money for them."""
+    wanted = DEFAULT_MAX_OUTPUT if demand.output_tokens is None else demand.output_tokens
+    return min(wanted, candidate.max_output)
+
+
 def _bid(candidate: Candidate, demand: Demand) -> money.Bid:
     model = candidate.model
     # Bytes bound the tokens of a prompt, and so does the context: a longer prompt is refused by every provider.
     input_tokens = min(demand.input_tokens + demand.images * model.image_tokens, candidate.context * demand.inputs)
-    wanted = DEFAULT_MAX_OUTPUT if demand.output_tokens is None else demand.output_tokens
-    bounds = money.Bounds(
-        input_tokens, min(wanted, candidate.max_output), demand.samples, demand.input_units, demand.output_units
-    )
+    output_tokens = wanted_output(candidate, demand)
+    bounds = money.Bounds(input_tokens, output_tokens, demand.samples, demand.input_units, demand.output_units)
     return money.Bid(bounds, candidate.offer.prices, demand.service_tier)
 
 
@@ -52,6 +58,42 @@ async def take_hold(
         raise
 
 
+async def pay_at_once(
+    gateway: Gateway,
+    caller: Caller,
+    candidate: Candidate,
+    price: Nano,
+    debit: Debit,
+    record_of: Callable[[money.Hold], Record | None],
+) -> None:
+    """All limits and the charge in one step, for what is there already. Raises AIGError."""
+    taking = _Taking(gateway, caller, (candidate,), (), debit.request_id)
+    try:
+        try:
+            await taking.charge(caller, price, debit, record_of)
+        except HoldRefused as refused:
+            room = await taking.room(refused)
+            if room.now < price:
+                raise await taking.refused_for(room, in_flight=room.later >= price) from None
+            await taking.charge(room.caller, price, debit, record_of)
+    except HoldRefused as refused:
+        raise taking.refusal(refused.limits, in_flight=True) from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """What wallet and caps leave, in nano-USD: `now`, and `later` if all that others hold comes back.
+
+    `binding` is the limit that leaves the least.
+    """
+
+    caller: Caller
+    wallet: Wallet
+    now: int
+    later: int
+    binding: Limit = "balance"
+
+
 @dataclass(frozen=True, slots=True)
 class _Taking:
     """The tries to take a hold for one call."""
@@ -67,6 +109,13 @@ class _Taking:
         hold = self._hold(caller, quote)
         await self.gateway.wallets.take(hold, caller)
         return hold, quote.output_tokens
+
+    async def charge(
+        self, caller: Caller, price: Nano, debit: Debit, record_of: Callable[[money.Hold], Record | None]
+    ) -> None:
+        """Raises HoldRefused."""
+        hold = self._hold(caller, money.Quote(price, 0))
+        await self.gateway.wallets.charge(hold, caller, money.settle(hold, price), debit, record_of(hold))
 
     def _hold(self, caller: Caller, quote: money.Quote) -> money.Hold:
         now = int(self.gateway.clock.now())
@@ -102,7 +151,15 @@ class _Taking:
         return hold
 
     async def smaller(self, refused: HoldRefused) -> tuple[Caller, money.Quote]:
-        """What can be afforded after a refusal: an answer cut short beats none. Raises AIGError if not even that.
+        """What can be afforded after a refusal: an answer cut short beats none. Raises AIGError if not even that."""
+        room = await self.room(refused)
+        quote = money.affordable(self.bids, room.now)
+        if quote is None:
+            raise await self.refused_for(room, in_flight=money.affordable(self.bids, room.later) is not None)
+        return room.caller, quote
+
+    async def room(self, refused: HoldRefused) -> "_Room":
+        """What wallet and caps leave. Raises RateLimited, where that is what they refused for.
 
         The caps are looked up anew: one that was raised a moment ago counts at once.
         """
@@ -110,27 +167,28 @@ class _Taking:
             raise self.refusal(refused.limits)
         wallets, caller, now = self.gateway.wallets, self.caller, self.gateway.clock.now()
         wallet = await wallets.wallet(caller.payer_id)
-        room, room_later = int(wallet.available), int(wallet.available + wallet.held)
-        binding: Limit = "balance"
+        room = _Room(caller, wallet, int(wallet.available), int(wallet.available + wallet.held))
         if refused.limits & {"cap", "sub_account_cap"}:
             caller = replace(caller, limits=await self.gateway.keys.limits(caller))
+            room = replace(room, caller=caller)
         for one in caller.limits:
             if one.cap is None:
                 continue
             spend = await wallets.spend(caller.account_id, one, now)
             left = max(0, one.cap - spend.spent)
-            if left < room_later:
-                room_later, binding = left, "sub_account_cap" if one.owner == caller.account_id else "cap"
-            room = min(room, left - spend.held)
-        quote = money.affordable(self.bids, room)
-        if quote is None:
-            in_flight = money.affordable(self.bids, room_later) is not None
-            if binding == "sub_account_cap" and not in_flight:
-                await notices.spend_exceeded(self.gateway, caller, caller.limits[-1])
-            elif binding == "balance" and not in_flight:
-                await notices.balance_exhausted(self.gateway, caller.payer_id, wallet)
-            raise self.refusal({binding}, in_flight=in_flight)
-        return caller, quote
+            if left < room.later:
+                limit: Limit = "sub_account_cap" if one.owner == caller.account_id else "cap"
+                room = replace(room, later=left, binding=limit)
+            room = replace(room, now=min(room.now, left - spend.held))
+        return room
+
+    async def refused_for(self, room: "_Room", *, in_flight: bool) -> AIGError:
+        """What the client is told; who pays is told too, if it is for good."""
+        if room.binding == "sub_account_cap" and not in_flight:
+            await notices.spend_exceeded(self.gateway, room.caller, room.caller.limits[-1])
+        elif room.binding == "balance" and not in_flight:
+            await notices.balance_exhausted(self.gateway, room.caller.payer_id, room.wallet)
+        return self.refusal({room.binding}, in_flight=in_flight)
 
     def refusal(self, refused: set[Limit] | frozenset[Limit], *, in_flight: bool = False) -> AIGError:
         now = self.gateway.clock.now()

@@ -1,22 +1,24 @@
-"""The metered call: route -> hold -> attempts -> settle -> record. Every run of a model passes through here.
+"""The metered call: cache -> route -> hold -> attempts -> settle -> record. Every run of a model passes through here.
 
-Tenancy, the cache and usage reports join in `begin` and `settle`; a stream takes the same steps in aig.stream.
+A stream takes the same steps in aig.stream.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from aig.attempts import Start, attempt_each, record_success
-from aig.call import Gateway, OpenCall, Options, Reach, Receipt
+from aig.caching import Turn, take_turn
+from aig.call import CacheTold, Gateway, OpenCall, Options, Reach, Receipt
 from aig.catalog.model import Provider
 from aig.catalog.routing import Candidate, Situation, candidates
 from aig.errors import AIGError, InvalidRequest
 from aig.holding import take_hold
 from aig.keys import Caller
 from aig.modalities import embed as embedding
+from aig.modalities.cacheable import Cacheable
 from aig.modalities.chat import ChatRequest, ChatResult, estimate, output_text, usage_json
 from aig.modalities.demand import Demand
 from aig.modalities.embed import EmbedRequest, EmbedResult
@@ -41,38 +43,54 @@ class Answer:
     receipt: Receipt
 
 
-@dataclass(frozen=True, slots=True)
-class Settled(Generic[T]):
-    """What a model answered, what that consumed, and what it cost."""
-
-    result: T
-    usage: Usage
-    receipt: Receipt
-
-
 async def run(
     gateway: Gateway,
     caller: Caller,
-    demand: Demand,
+    request: Cacheable,
     options: Options,
     start: Start[T],
     usage_of: Callable[[T], Usage],
-    body_of: Callable[[T], Mapping[str, Any]] | None = None,
-) -> Settled[T]:
+    body_of: Callable[[T, Usage], dict[str, Any]],
+) -> Answer:
     """One unstreamed answer of any modality, settled. Raises AIGError; then nothing was charged.
 
-    `body_of` is what of the answer its record is to hold.
+    `body_of` gives the answer with its `usage` in it, but without the cost and our model's name.
     """
-    call = await begin(gateway, caller, demand, options)
+    began_at = gateway.clock.monotonic()
+    turn = await take_turn(gateway, caller, request, options)
+    if turn.hit is not None:
+        return _answer(turn.hit.answer.pieces[0], turn.hit.receipt)
+    try:
+        return await _run(
+            turn, await begin(gateway, caller, request.demand, options, began_at), start, usage_of, body_of
+        )
+    finally:
+        await turn.leave()
+
+
+async def _run(
+    turn: Turn,
+    call: OpenCall,
+    start: Start[T],
+    usage_of: Callable[[T], Usage],
+    body_of: Callable[[T, Usage], dict[str, Any]],
+) -> Answer:
     try:
         attempted = await attempt_each(call, start)
         record_success(call, attempted)
         usage = usage_of(attempted.answer)
+        body = body_of(attempted.answer, usage)
     except BaseException as error:
         await void(call, error)
         raise
-    receipt = await settle(call, attempted.candidate, attempted.attempts, usage, body_of and body_of(attempted.answer))
-    return Settled(attempted.answer, usage, receipt)
+    receipt = await settle(call, attempted.candidate, attempted.attempts, usage, body, turn.told)
+    await turn.keep(call, attempted.candidate, usage, [body])
+    return _answer(body, receipt)
+
+
+def _answer(body: dict[str, Any], receipt: Receipt) -> Answer:
+    usage = {**body["usage"], "cost": usd(receipt.cost or 0)}
+    return Answer({**body, "model": receipt.model, "usage": usage}, receipt)
 
 
 async def complete_chat(gateway: Gateway, caller: Caller, request: ChatRequest, options: Options) -> Answer:
@@ -84,9 +102,10 @@ async def complete_chat(gateway: Gateway, caller: Caller, request: ChatRequest, 
     def usage_of(result: ChatResult) -> Usage:
         return result.usage or estimate(request, len(output_text(result.body).encode()))
 
-    done = await run(gateway, caller, request.demand, options, start, usage_of, lambda result: result.body)
-    usage = {**usage_json(done.usage), "cost": _cost(done.receipt)}
-    return Answer({**done.result.body, "model": done.receipt.model, "usage": usage}, done.receipt)
+    def body_of(result: ChatResult, usage: Usage) -> dict[str, Any]:
+        return {**result.body, "usage": usage_json(usage)}
+
+    return await run(gateway, caller, request, options, start, usage_of, body_of)
 
 
 async def embed(gateway: Gateway, caller: Caller, request: EmbedRequest, options: Options) -> Answer:
@@ -98,14 +117,7 @@ async def embed(gateway: Gateway, caller: Caller, request: EmbedRequest, options
     def usage_of(result: EmbedResult) -> Usage:
         return result.usage or request.estimate()
 
-    done = await run(gateway, caller, request.demand, options, start, usage_of)
-    body = embedding.answer_body(done.result, done.usage)
-    body["usage"]["cost"] = _cost(done.receipt)
-    return Answer({**body, "model": done.receipt.model}, done.receipt)
-
-
-def _cost(receipt: Receipt) -> str:
-    return usd(receipt.cost or 0)
+    return await run(gateway, caller, request, options, start, usage_of, embedding.answer_body)
 
 
 async def reach(gateway: Gateway, provider: Provider) -> Reach | None:
@@ -119,9 +131,8 @@ async def reach(gateway: Gateway, provider: Provider) -> Reach | None:
     return Reach(base_url, api_key) if api_key else None
 
 
-async def begin(gateway: Gateway, caller: Caller, demand: Demand, options: Options) -> OpenCall:
+async def begin(gateway: Gateway, caller: Caller, demand: Demand, options: Options, began_at: float) -> OpenCall:
     """Everything before the first upstream byte: the model, who may serve it, and the hold. Raises AIGError."""
-    began_at = gateway.clock.monotonic()
     catalog = gateway.catalog
     models = [catalog.model(slug) for slug in demand.models] or catalog.models.values()
     providers = {offer.provider.name: offer.provider for model in models for offer in model.offers}
@@ -163,7 +174,7 @@ async def _check_image_hosts(resolver: Resolver, demand: Demand) -> None:
 
 
 async def settle(
-    call: OpenCall, candidate: Candidate, attempts: int, usage: Usage, answer: Mapping[str, Any] | None
+    call: OpenCall, candidate: Candidate, attempts: int, usage: Usage, answer: Mapping[str, Any], cache: CacheTold
 ) -> Receipt:
     """Charge a delivered run, and keep its record.
 
@@ -187,7 +198,7 @@ async def settle(
     if settlement.shortfall:
         losses.append(call.loss(candidate, settlement.shortfall, "over_hold"))
     charged = settlement.charged
-    receipt = Receipt(candidate.model.slug, candidate.offer.provider.name, attempts, charged, rate=call.rate)
+    receipt = Receipt(candidate.model.slug, candidate.offer.provider.name, attempts, charged, cache, call.rate)
     try:
         record = call.record(receipt, usage, answer, None)
         post = gateway.wallets.post(hold, settlement, debit, *losses, record=record)

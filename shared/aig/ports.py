@@ -1,9 +1,11 @@
 """What the metered call needs of the world, as protocols. aig.aws implements them; tests may too."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from aig.breaker import Opening
+from aig.cached import CachedAnswer
 from aig.catalog.model import Provider
 from aig.events import Event
 from aig.health import Minute
@@ -64,6 +66,15 @@ class Wallets(Protocol):
         """Resolve a hold by a charge, and keep the request's record. False, and nothing done, if it was resolved."""
         ...
 
+    async def charge(
+        self, hold: Hold, caller: Caller, settlement: Settlement, debit: Debit, record: Record | None = None
+    ) -> None:
+        """Take and post at once, for what is there already: all limits, and a hold of what is charged.
+
+        Raises HoldRefused, and StoreBusy: then nothing was charged.
+        """
+        ...
+
     async def void(self, hold: Hold, *losses: Loss, record: Record | None = None) -> bool:
         """Give a hold back, and keep the request's record. False, and nothing done, if it was resolved."""
         ...
@@ -116,6 +127,32 @@ class TopUps(Protocol):
 
     async def take_back(self, before: TopUp, after: TopUp, refund: Refund | None) -> bool:
         """Note what went back, and book it. False if another event was first, or the wallet has less by now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Somebody is making the answer, and has until then, in unix seconds. The time may be over."""
+
+    until: float
+
+
+class Cache(Protocol):
+    """Answers by `tenant#key`. All may raise whatever they like; none of it is worth failing a request for."""
+
+    async def find(self, key: str) -> CachedAnswer | Lease | None:
+        """What is there and not past its time, read consistently."""
+        ...
+
+    async def claim(self, key: str, owner: str, until: float) -> bool:
+        """Take the lease, unless there is an answer or a lease of somebody else's that has not run out."""
+        ...
+
+    async def release(self, key: str, owner: str) -> None:
+        """Give the lease back, if it is still this owner's."""
+        ...
+
+    async def store(self, key: str, answer: CachedAnswer) -> None:
+        """Keep an answer in place of whatever is there. One that is too large is not kept."""
         ...
 
 

@@ -19,6 +19,11 @@ class Recording:
     streamed: bool
     request: Mapping[str, Any] | None
 
+    @property
+    def keeps_answer(self) -> bool:
+        """Vectors are not worth their room: who has the texts can have them again."""
+        return self.request is not None and self.operation != "embeddings"
+
 
 @dataclass(frozen=True, slots=True)
 class Record:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from aig.attempts import Attempted, attempt_each, record_failure, record_success
-from aig.call import STREAM_S, Gateway, OpenCall, Options, Receipt
+from aig.caching import Hit, Turn, take_turn
+from aig.call import STREAM_S, CacheTold, Gateway, OpenCall, Options, Receipt
 from aig.errors import AIGError, ProviderUnavailable, UpstreamError, UpstreamTimeout
 from aig.keys import Caller
 from aig.modalities.chat import ChatChunk, ChatRequest, estimate, output_text, usage_json
@@ -40,8 +41,31 @@ class _Started:
 
 async def run(gateway: Gateway, caller: Caller, request: ChatRequest, options: Options) -> StreamAnswer:
     """A stream that has begun to say something. Raises AIGError before that; afterwards errors are chunks."""
-    call = await begin(gateway, caller, request.demand, options)
+    began_at = gateway.clock.monotonic()
+    turn = await take_turn(gateway, caller, request, options)
+    if turn.hit is not None:
+        return StreamAnswer(turn.hit.receipt, _again(turn.hit, request))
+    try:
+        return await _start(turn, await begin(gateway, caller, request.demand, options, began_at), request)
+    except BaseException:
+        await turn.leave()
+        raise
 
+
+async def _again(hit: Hit, request: ChatRequest) -> AsyncGenerator[dict[str, Any], None]:
+    """The chunks of an answer that was there, with the usage told as this request wants it."""
+    pieces = hit.answer.pieces
+    for piece in pieces:
+        yield {**piece, "usage": None} if request.include_usage else piece
+    if request.include_usage:
+        yield _usage_chunk(pieces[0], hit.answer.usage, hit.receipt)
+
+
+def _usage_chunk(template: dict[str, Any], usage: Usage, receipt: Receipt) -> dict[str, Any]:
+    return {**template, "choices": [], "usage": {**usage_json(usage), "cost": usd(receipt.cost or 0)}}
+
+
+async def _start(turn: Turn, call: OpenCall, request: ChatRequest) -> StreamAnswer:
     async def start(adapter: Adapter, upstream: Upstream, max_output_tokens: int) -> _Started:
         chunks, opening = adapter.chat.stream(upstream, request, max_output_tokens), list[ChatChunk]()
         async for chunk in chunks:
@@ -56,8 +80,30 @@ async def run(gateway: Gateway, caller: Caller, request: ChatRequest, options: O
         await void(call, error)
         raise
     candidate = attempted.candidate
-    receipt = Receipt(candidate.model.slug, candidate.offer.provider.name, attempted.attempts, rate=call.rate)
-    return StreamAnswer(receipt, _Relay(call, request, attempted).chunks())
+    receipt = Receipt(
+        candidate.model.slug, candidate.offer.provider.name, attempted.attempts, None, turn.told, call.rate
+    )
+    relay = _Relay(call, request, attempted, turn.told)
+    return StreamAnswer(receipt, relay.chunks() if turn.told == "skip" else _kept(turn, call, relay, request))
+
+
+async def _kept(
+    turn: Turn, call: OpenCall, relay: "_Relay", request: ChatRequest
+) -> AsyncGenerator[dict[str, Any], None]:
+    """What the relay gives, remembered for the cache; kept there once it has been paid for."""
+    told: list[dict[str, Any]] = []
+    try:
+        async with contextlib.aclosing(relay.chunks()) as chunks:
+            async for chunk in chunks:
+                told.append(chunk)
+                await turn.renew()
+                yield chunk
+        if relay.delivered is not None:
+            said = told[:-1] if request.include_usage else told
+            pieces = [{name: value for name, value in chunk.items() if name != "usage"} for chunk in said]
+            await turn.keep(call, relay.candidate, relay.delivered, pieces)
+    finally:
+        await turn.leave()
 
 
 def _says_something(chunk: ChatChunk) -> bool:
@@ -77,7 +123,9 @@ def _broken(error: UpstreamError) -> AIGError:
 class _Relay:
     """What has been said so far, and what it consumed."""
 
-    def __init__(self, call: OpenCall, request: ChatRequest, attempted: Attempted[_Started]) -> None:
+    def __init__(self, call: OpenCall, request: ChatRequest, attempted: Attempted[_Started], cache: CacheTold) -> None:
+        self.candidate = attempted.candidate
+        self.delivered: Usage | None = None  # of an answer that came to its own end and has been settled
         self._call = call
         self._request = request
         self._attempted = attempted
@@ -85,12 +133,13 @@ class _Relay:
         self._open = set[int]()  # the choices that have not ended
         self._output_bytes = 0
         self._usage: Usage | None = None
+        self._cache = cache
         self._assembly = Assembly()
         recording = call.options.recording
-        self._keeps = recording is not None and recording.request is not None
+        self._keeps = recording is not None and recording.keeps_answer
 
     async def chunks(self) -> AsyncGenerator[dict[str, Any], None]:
-        call, candidate, started = self._call, self._attempted.candidate, self._attempted.answer
+        call, candidate, started = self._call, self.candidate, self._attempted.answer
         clock = call.gateway.clock
         began_at = clock.monotonic()
         try:
@@ -118,10 +167,11 @@ class _Relay:
         )
         if cut := self._cut_chunk():
             yield cut
-        receipt = await settle(call, candidate, self._attempted.attempts, usage, self._assembly.body)
+        receipt = await settle(call, candidate, self._attempted.attempts, usage, self._assembly.body, self._cache)
+        if not cut:
+            self.delivered = usage
         if self._request.include_usage:
-            usage_told = {**usage_json(usage), "cost": usd(receipt.cost or 0)}
-            yield {**self._template, "choices": [], "usage": usage_told}
+            yield _usage_chunk(self._template, usage, receipt)
 
     async def _next(self, rest: AsyncGenerator[ChatChunk, None]) -> ChatChunk | None:
         """None at the end, and when the time is up that a stream may take."""
@@ -144,7 +194,7 @@ class _Relay:
         for choice in chunk.body["choices"]:
             index = choice.get("index") or 0
             (self._open.discard if choice.get("finish_reason") else self._open.add)(index)
-        body = {**chunk.body, "model": self._attempted.candidate.model.slug}
+        body = {**chunk.body, "model": self.candidate.model.slug}
         if self._request.include_usage:
             body["usage"] = None
         self._template = self._template or body

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from aig.aws.blobs import Bucket
+from aig.aws.cache import DynamoCache
 from aig.aws.events import DynamoEvents
 from aig.aws.health import DynamoHealth
 from aig.aws.idempotency import DynamoIdempotency
@@ -55,6 +57,7 @@ class Container:
     health: DynamoHealth
     usage: DynamoUsage
     once: DynamoOnce
+    cache: DynamoCache | None
     secrets: Secrets
     telemetry: Telemetry
     clock: Clock
@@ -76,6 +79,7 @@ class Container:
             clock=self.clock,
             ids=self.ids,
             free_tier=self.free_tier,
+            cache=self.cache,
         )
 
     def top_up_ports(self) -> TopUpPorts:
@@ -84,6 +88,8 @@ class Container:
 
     async def close(self) -> None:
         await self.table.close()
+        if self.cache is not None:
+            await self.cache.close()
         if isinstance(self.secrets, SecretsManager):
             await self.secrets.close()
 
@@ -111,6 +117,18 @@ def _free_tier(text: str) -> FreeTier | None:
     return FreeTier(model, int(requests), int(last_day.timestamp()) + DAY_S)
 
 
+def _cache(
+    env: Mapping[str, str], dynamodb: JsonApi, region: str, credentials: Credentials, clock: Clock
+) -> DynamoCache | None:
+    """None for a function that has no cache table. `AIG_S3_ENDPOINT` is an S3 other than AWS's."""
+    name = env.get("AIG_CACHE_TABLE")
+    if not name:
+        return None
+    bucket = env.get("AIG_CACHE_BUCKET")
+    blobs = Bucket(bucket, region, credentials, env.get("AIG_S3_ENDPOINT") or None) if bucket else None
+    return DynamoCache(Table(dynamodb, name), blobs, clock, int(env.get("AIG_CACHE_HOURS") or 24) * 3600)
+
+
 def container(
     env: Mapping[str, str] = os.environ, *, credentials: Credentials | None = None, clock: Clock | None = None
 ) -> Container:
@@ -119,10 +137,10 @@ def container(
     credentials = credentials or _credentials(env)
     free_tier = _free_tier(env.get("AIG_FREE_TIER", ""))
     region = env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or "us-east-1"
-    dynamodb = env.get("AIG_DYNAMODB_ENDPOINT") or f"https://dynamodb.{region}.amazonaws.com"
-    api = JsonApi("dynamodb", "DynamoDB_20120810", "1.0", dynamodb, region, credentials)
-    table = Table(api, env.get("AIG_CORE_TABLE", "core"))
-    records = DynamoRecords(Table(api, env.get("AIG_REQUESTS_TABLE", "requests")))
+    endpoint = env.get("AIG_DYNAMODB_ENDPOINT") or f"https://dynamodb.{region}.amazonaws.com"
+    dynamodb = JsonApi("dynamodb", "DynamoDB_20120810", "1.0", endpoint, region, credentials)
+    table = Table(dynamodb, env.get("AIG_CORE_TABLE", "core"))
+    records = DynamoRecords(Table(dynamodb, env.get("AIG_REQUESTS_TABLE", "requests")))
     secrets: Secrets
     if secret_arn := env.get("AIG_SECRET_ARN"):
         endpoint = f"https://secretsmanager.{region}.amazonaws.com"
@@ -142,8 +160,9 @@ def container(
         events=DynamoEvents(table),
         records=records,
         health=DynamoHealth(table),
-        usage=DynamoUsage(Table(api, env.get("AIG_USAGE_TABLE", "usage"))),
+        usage=DynamoUsage(Table(dynamodb, env.get("AIG_USAGE_TABLE", "usage"))),
         once=DynamoOnce(table, clock),
+        cache=_cache(env, dynamodb, region, credentials, clock),
         secrets=secrets,
         telemetry=_telemetry(env),
         clock=clock,

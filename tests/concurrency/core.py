@@ -59,6 +59,10 @@ def past_expiry() -> FixedClock:
     return FixedClock(time.time() + HOLD_TTL_S + CLOCK_SKEW_S + 1)
 
 
+def cache_table(core_table: str) -> str:
+    return f"{core_table}-cache"
+
+
 class Core:
     """The table at an endpoint. Every `container` is a client of its own; all are closed with `close`."""
 
@@ -81,6 +85,7 @@ class Core:
         env = {
             **os.environ,
             "AIG_CORE_TABLE": self.table,
+            "AIG_CACHE_TABLE": cache_table(self.table),
             "AIG_DYNAMODB_ENDPOINT": endpoint or self.endpoint,
             "AIG_KEY_PEPPER": PEPPER,
         }

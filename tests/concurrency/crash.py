@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
-from typing import Literal, NoReturn, get_args
+from typing import Any, Literal, NoReturn, get_args
 
 from typing_extensions import override
 
@@ -40,6 +40,7 @@ class Job:
     key: str
     point: Point
     streamed: bool
+    cached: bool = False  # whether the call is one that the cache would keep
 
 
 def die() -> NoReturn:
@@ -114,12 +115,13 @@ async def _main(job: Job) -> None:
     caller = await core.caller(job.key)
     ports = core.container()
     gateway = replace(ports.gateway(_Upstream(job.point)), wallets=_Wallets(ports.table, ports.records, job.point))
+    more: dict[str, Any] = {"seed": 1} if job.cached else {}
     if job.streamed:
-        streamed = await stream.run(gateway, caller, chat(stream=True), OPTIONS)
+        streamed = await stream.run(gateway, caller, chat(stream=True, **more), OPTIONS)
         async for _ in streamed.chunks:
             pass
     else:
-        await pipeline.complete_chat(gateway, caller, chat(), OPTIONS)
+        await pipeline.complete_chat(gateway, caller, chat(**more), OPTIONS)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ held                a wallet's `held` is the sum of its open holds
 spent               what an owner has spent, over all periods, is the sum of its debits
 caps                a counter's `used` is what is spent in it and what open holds hold of it, and no more than its cap
 one charge          a request has one hold; a posted one has exactly one debit, of what it charged; no other has any
+cache hits          a hit has cost us nothing, and its hold was its charge
 the index           a hold is in the index `expiry` exactly while it is open
 losses              at most one row per request and reason, and only such as the hold's phase allows
 """
@@ -100,7 +101,7 @@ def violations(rows: Iterable[Row]) -> list[str]:
     return [
         f"{account}: {broken}"
         for account, found in books(rows).items()
-        for check in (_wallet, _refunds, _top_ups, _spent, _caps, _charges, _index, _losses)
+        for check in (_wallet, _refunds, _top_ups, _spent, _caps, _charges, _hits, _index, _losses)
         for broken in check(found)
     ]
 
@@ -187,6 +188,15 @@ def _charges(found: Books) -> Iterable[str]:
             yield f"{request} is {phase} with debits of {amounts}"
         if phase == "posted" and not 0 <= hold["charged"] <= hold["amount"]:
             yield f"{request} was charged {hold['charged']} on a hold of {hold['amount']}"
+
+
+def _hits(found: Books) -> Iterable[str]:
+    for row in found.debits:
+        held = found.holds.get(row["request_id"], {}).get("amount")
+        if type(row.get("cache_hit")) is not bool:
+            yield f"{row['request_id']} does not say whether it was a hit"
+        elif row["cache_hit"] and (row["upstream_cost"] != 0 or held != row["amount"]):
+            yield f"{row['request_id']} is a hit that cost {row['upstream_cost']}, with {held} held for {row['amount']}"
 
 
 def _index(found: Books) -> Iterable[str]:

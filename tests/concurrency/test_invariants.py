@@ -13,18 +13,19 @@ Rows = dict[str, dict[str, Any]]
 def in_order() -> Rows:
     """10,000 came in by hand, of which 400 went back, and 500 were bought, which went back but for 50 that were spent.
 
-    One request was charged 700, one holds 1,000, one was voided.
+    One request was charged 700, one that the cache had 70, one holds 1,000, one was voided.
     """
     hold = {"pk": "acct_1", "key_id": "key_1", "amount": 1_000, "capped": ("key_1#all",)}
     debit = {"pk": "acct_1", "kind": "debit", "request_id": "req_1", "key_id": "key_1"}
+    hit = {"request_id": "req_4", "cache_hit": True, "upstream_cost": 0}
     credit = {"pk": "acct_1", "kind": "credit", "origin": "manual"}
     refund = {"pk": "acct_1", "kind": "refund", "uncovered": 0}
     top_up = {"pk": "acct_1", "sk": "topup#topup_3", "amount": 500}
     loss = {"pk": "platform", "account_id": "acct_1", "amount": 0}
     return {
-        "wallet": {"pk": "acct_1", "sk": "wallet", "available": 8_300, "held": 1_000},
+        "wallet": {"pk": "acct_1", "sk": "wallet", "available": 8_230, "held": 1_000},
         "key": {"pk": "acct_1", "sk": "key#key_1", "cap": 5_000},
-        "spend": {"pk": "acct_1", "sk": "spend#key_1#all", "used": 1_700, "spent": 700},
+        "spend": {"pk": "acct_1", "sk": "spend#key_1#all", "used": 1_770, "spent": 770},
         "credit": {**credit, "sk": "txn#topup_1", "amount": 10_000},
         "bought": {**credit, "sk": "txn#topup_2", "amount": 500, "origin": "a provider"},
         "topup": {**top_up, "phase": "paid", "credit_id": "topup_2", "refunded": 300, "disputed": 250},
@@ -33,7 +34,9 @@ def in_order() -> Rows:
         "counted": {"pk": "acct_1", "sk": "refunds#topup_1", "refunded": 400},
         "returned": {**refund, "sk": "txn#refund_2", "credit_id": "topup_2", "amount": 450, "uncovered": 50},
         "adjustment": {"pk": "acct_1", "sk": "txn#adj_1", "kind": "adjustment", "amount": 350},
-        "debit": {**debit, "sk": "txn#txn_1", "amount": 700},
+        "debit": {**debit, "sk": "txn#txn_1", "amount": 700, "cache_hit": False, "upstream_cost": 650},
+        "hit": {**debit, "sk": "txn#txn_4", "amount": 70, **hit},
+        "hit's hold": {**hold, "sk": "hold#req_4", "phase": "posted", "amount": 70, "charged": 70, "ttl": 1},
         "posted": {**hold, "sk": "hold#req_1", "phase": "posted", "charged": 700, "ttl": 1},
         "held": {**hold, "sk": "hold#req_2", "phase": "held", "expiry_bucket": "open#0"},
         "void": {**hold, "sk": "hold#req_3", "phase": "void", "charged": 0, "ttl": 1},
@@ -65,7 +68,7 @@ def twice(name: str, sk: str, **attributes: Any) -> Callable[[Rows], object]:
 @pytest.mark.parametrize(
     "disorder",
     [
-        pytest.param(changed("wallet", available=8_301), id="money from nowhere"),
+        pytest.param(changed("wallet", available=8_231), id="money from nowhere"),
         pytest.param(changed("credit", amount=9_999), id="a top-up that was added twice"),
         pytest.param(changed("refund", amount=399), id="a refund that took more than it says"),
         pytest.param(changed("adjustment", amount=-350), id="an adjustment with the wrong sign"),
@@ -78,13 +81,13 @@ def twice(name: str, sk: str, **attributes: Any) -> Callable[[Rows], object]:
         pytest.param(changed("topup", amount=501), id="a credit that is not what was paid"),
         pytest.param(changed("topup", disputed=199), id="a return that nobody told of"),
         pytest.param(changed("returned", uncovered=0), id="a return that is not booked in full"),
-        pytest.param(changed("wallet", available=-1, held=9_301), id="an overdrawn wallet"),
-        pytest.param(changed("wallet", available=9_300, held=0), id="a hold that the wallet does not know"),
+        pytest.param(changed("wallet", available=-1, held=9_231), id="an overdrawn wallet"),
+        pytest.param(changed("wallet", available=9_230, held=0), id="a hold that the wallet does not know"),
         pytest.param(without("held"), id="held without a hold"),
-        pytest.param(changed("spend", used=1_699), id="room from nowhere"),
-        pytest.param(changed("spend", spent=699, used=1_699), id="a key that spent less than its debits"),
+        pytest.param(changed("spend", used=1_769), id="room from nowhere"),
+        pytest.param(changed("spend", spent=699, used=1_769), id="a key that spent less than its debits"),
         pytest.param(without("spend"), id="a key whose spending was forgotten"),
-        pytest.param(changed("key", cap=1_699), id="a cap that was crossed"),
+        pytest.param(changed("key", cap=1_769), id="a cap that was crossed"),
         pytest.param(changed("debit", sub_account="sub_1"), id="a sub-account that spent less than its debits"),
         pytest.param(changed("debit", amount=701), id="a debit that is not the charge"),
         pytest.param(without("debit"), id="a charge without a debit"),
@@ -92,6 +95,9 @@ def twice(name: str, sk: str, **attributes: Any) -> Callable[[Rows], object]:
         pytest.param(twice("debit", "txn#txn_9", amount=0), id="a request with two debits"),
         pytest.param(changed("debit", request_id="req_3"), id="a debit of a voided hold"),
         pytest.param(changed("posted", amount=699), id="a charge above its hold"),
+        pytest.param(changed("hit", upstream_cost=1), id="a hit that has cost us something"),
+        pytest.param(changed("hit's hold", amount=71), id="a hit that held more than its price"),
+        pytest.param(lacking("debit", "cache_hit"), id="a debit that does not say whether it was a hit"),
         pytest.param(lacking("held", "expiry_bucket"), id="an open hold that no sweeper finds"),
         pytest.param(changed("posted", expiry_bucket="open#0"), id="a resolved hold that sweepers find"),
         pytest.param(lacking("void", "ttl"), id="a resolved hold that is kept for good"),

@@ -154,6 +154,29 @@ class Ledger(RuleBasedStateMachine):
         self.taken.append(Taken(hold))
         return self.taken[-1]
 
+    @rule(amount=AMOUNTS)
+    def charge_at_once(self, amount: int) -> None:
+        """As for an answer from the cache."""
+        now, wallets = int(self.clock.time), self.ports.wallets
+        ids = (self.ports.ids.new("req"), self.tenant.id, self.tenant.caller.key_id)
+        prices = {"sandbox/sandbox/echo": Prices({})}
+        counter = (f"{self.tenant.caller.key_id}#all",)
+        hold = Hold(*ids, Nano(amount), "sandbox/echo", prices, now, now + HOLD_TTL_S, spends=counter, capped=counter)
+        name = self.ports.ids.new("txn")
+        debit = Debit(name, ids[0], hold.model, "sandbox", Nano(amount), Nano(0), Usage({}), now, cache_hit=True)
+        charge = wallets.charge(hold, self.tenant.caller, settle(hold, Nano(amount)), debit)
+        refusal = {"balance"} if amount > self.model.available else set[str]()
+        refusal |= {"cap"} if amount > self.model.room else set()
+        if refusal:
+            with pytest.raises(HoldRefused) as refused:
+                self._run(charge)
+            assert refused.value.limits == refusal
+            return
+        self._run(charge)
+        self.model.available -= amount
+        self.model.room -= amount
+        self.taken.append(Taken(hold, "posted", amount))
+
     @rule(taken=holds, cost=st.integers(0, 3_000), at_once=st.integers(1, 2))
     def post(self, taken: Taken, cost: int, at_once: int) -> None:
         hold = taken.hold

@@ -12,7 +12,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from local.deploy import create_tables
+from local.deploy import create_buckets, create_tables
 from local.embedded import EmbeddedAws, pretend_credentials
 from local.errors import StartError
 from local.template import Stack, load
@@ -67,6 +67,18 @@ def test_tables_are_created_once_with_index_stream_and_ttl(aws: EmbeddedAws, sta
 def test_an_endpoint_that_is_not_there_is_named(stack: Stack) -> None:
     with pytest.raises(StartError, match=r"http://127\.0\.0\.1:9"):
         create_tables(stack.tables, "http://127.0.0.1:9")
+    with pytest.raises(StartError, match=r"http://127\.0\.0\.1:9"):
+        create_buckets(stack.buckets, "http://127.0.0.1:9")
+
+
+def test_buckets_are_created_once_with_their_lifecycle(aws: EmbeddedAws, stack: Stack) -> None:
+    (bucket,) = [replace(deployed, name="made-once") for deployed in stack.buckets]
+    for _ in range(2):
+        create_buckets([bucket], aws.endpoint)
+    client = boto3.client("s3", endpoint_url=aws.endpoint)
+    (rule,) = client.get_bucket_lifecycle_configuration(Bucket=bucket.name)["Rules"]
+    client.close()
+    assert (rule["Status"], rule["Filter"], rule["Expiration"]) == ("Enabled", {"Prefix": "cache/"}, {"Days": 2})
 
 
 @pytest.mark.usefixtures("eager_switching")

@@ -235,5 +235,6 @@ def test_the_repository_s_template_loads() -> None:
     assert stack.routes
     assert all(route.function in stack.functions for route in stack.routes)
     assert all(schedule.function in stack.functions for schedule in stack.schedules)
-    assert {table.logical_id for table in stack.tables} == {"CoreTable", "RequestsTable", "UsageTable"}
+    assert {table.logical_id for table in stack.tables} == {"CacheTable", "CoreTable", "RequestsTable", "UsageTable"}
     assert all(mapping.function in stack.functions for mapping in stack.streams)
+    assert [bucket.name for bucket in stack.buckets] == ["aigateway-cachebucket"]

@@ -34,6 +34,11 @@ ENVIRONMENT = {
     "POWERTOOLS_METRICS_NAMESPACE",
     "POWERTOOLS_SERVICE_NAME",
 }
+CACHE = {
+    "AIG_CACHE_TABLE": {"Ref": "CacheTable"},
+    "AIG_CACHE_BUCKET": {"Ref": "CacheBucket"},
+    "AIG_CACHE_HOURS": {"Ref": "CacheHours"},
+}
 WEB_ADAPTER = {
     "AWS_LAMBDA_EXEC_WRAPPER": "/opt/bootstrap",
     "AWS_LWA_INVOKE_MODE": "response_stream",
@@ -73,7 +78,9 @@ class TestEveryFunction:
 
     def test_environment(self, functions: Functions, name: str, family: str) -> None:
         variables = functions[name]["Environment"]["Variables"]
-        assert variables.keys() == ENVIRONMENT | (WEB_ADAPTER.keys() if name in BEHIND_WEB_ADAPTER else set())
+        own = WEB_ADAPTER.keys() | CACHE.keys() if name in BEHIND_WEB_ADAPTER else set()
+        assert variables.keys() == ENVIRONMENT | own
+        assert {key: variables[key] for key in CACHE if key in own} == (CACHE if own else {})
         assert variables["AIG_CORE_TABLE"] == {"Ref": "CoreTable"}
         assert variables["AIG_USAGE_TABLE"] == {"Ref": "UsageTable"}
         assert variables["AIG_SECRET_ARN"] == {"Ref": "Secret"}

@@ -13,13 +13,15 @@ XRAY = "arn:aws:iam::aws:policy/AWSXrayWriteOnlyAccess"
 TABLE = "CoreTable.Arn"
 REQUESTS = "RequestsTable.Arn"
 INDEX = "${CoreTable.Arn}/index/expiry"
+CACHE = "CacheTable.Arn"
+ANSWERS = "${CacheBucket.Arn}/cache/*"
 SECRET = "Secret"
 FAILURES = "SweeperFailures.Arn"
 USAGE = "UsageTable.Arn"
 STREAM = "CoreTable.StreamArn"
 # ListStreams tells of all streams of a table; Lambda makes no event source mapping without it.
 STREAMS = "${CoreTable.Arn}/stream/*"
-# The other wildcard: model ids are data, and an inference profile calls its model in regions of its own choice.
+# Model ids are data, and an inference profile calls its model in regions of its own choice.
 BEDROCK = (
     "arn:${AWS::Partition}:bedrock:*::foundation-model/*",
     "arn:${AWS::Partition}:bedrock:*:${AWS::AccountId}:inference-profile/*",
@@ -33,6 +35,8 @@ ALLOWED: Mapping[str, set[tuple[str, str]]] = {
         ("dynamodb:PutItem", TABLE),
         ("dynamodb:Query", TABLE),
         ("dynamodb:UpdateItem", TABLE),
+        *((f"dynamodb:{action}", CACHE) for action in ("GetItem", "PutItem", "UpdateItem")),
+        *((f"s3:{action}", ANSWERS) for action in ("GetObject", "PutObject")),
         ("secretsmanager:GetSecretValue", SECRET),
         *((f"bedrock:{action}", where) for action in INVOKE for where in BEDROCK),
     },
@@ -42,6 +46,8 @@ ALLOWED: Mapping[str, set[tuple[str, str]]] = {
         ("dynamodb:PutItem", TABLE),
         ("dynamodb:Query", TABLE),
         ("dynamodb:UpdateItem", TABLE),
+        *((f"dynamodb:{action}", CACHE) for action in ("GetItem", "PutItem", "UpdateItem")),
+        *((f"s3:{action}", ANSWERS) for action in ("GetObject", "PutObject")),
         ("secretsmanager:GetSecretValue", SECRET),
         *(("bedrock:InvokeModel", where) for where in BEDROCK),
     },
@@ -149,7 +155,9 @@ def test_there_is_a_role_per_function_and_no_other(resources: Resources) -> None
 def test_a_role_may_do_exactly_this(resources: Resources, role: str) -> None:
     grants = sorted(_grants(resources[role]))
     assert grants == sorted(ALLOWED[role])
-    assert not any("*" in action or ("*" in where and where not in (*BEDROCK, STREAMS)) for action, where in grants)
+    assert not any(
+        "*" in action or ("*" in where and where not in (*BEDROCK, ANSWERS, STREAMS)) for action, where in grants
+    )
 
 
 @pytest.mark.parametrize("role", sorted(ALLOWED))

@@ -1,16 +1,18 @@
-"""The tables and the secret: what they must have, and that deleting the stack leaves them."""
+"""Tables, bucket and secret: what they must have, and which of them deleting the stack leaves."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
+from local.template import Stack
+
 Resources = Mapping[str, Mapping[str, Any]]
 
 
 def test_these_are_the_tables(resources: Resources) -> None:
     tables = {name for name, r in resources.items() if r["Type"] == "AWS::DynamoDB::Table"}
-    assert tables == {"CoreTable", "RequestsTable", "UsageTable"}
+    assert tables == {"CacheTable", "CoreTable", "RequestsTable", "UsageTable"}
 
 
 def test_records_of_requests_expire_and_go_with_the_stack(resources: Resources) -> None:
@@ -26,6 +28,38 @@ def test_usage_is_found_by_its_keys_alone(resources: Resources) -> None:
     assert table["KeySchema"] == resources["CoreTable"]["Properties"]["KeySchema"]
     # A stream of its own would bring the roll-up what it has written itself.
     assert not {"GlobalSecondaryIndexes", "StreamSpecification"} & table.keys()
+
+
+def test_the_cache_costs_nothing_idle_and_goes_with_the_stack(resources: Resources) -> None:
+    table = resources["CacheTable"]
+    assert table["DeletionPolicy"] == table["UpdateReplacePolicy"] == "Delete"
+    assert table["Properties"] == {
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+        "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+        "TimeToLiveSpecification": {"AttributeName": "ttl", "Enabled": True},
+    }
+
+
+def test_large_answers_are_private_encrypted_and_forgotten(resources: Resources) -> None:
+    (name,) = [name for name, r in resources.items() if r["Type"] == "AWS::S3::Bucket"]
+    bucket = resources[name]
+    # CloudFormation fails to delete a bucket that has objects, and the whole stack with it.
+    assert (name, bucket["DeletionPolicy"]) == ("CacheBucket", "Retain")
+    properties = bucket["Properties"]
+    assert "BucketName" not in properties
+    assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
+    assert len(properties["PublicAccessBlockConfiguration"]) == 4
+    assert properties["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+    (rule,) = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule == {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+    (rule,) = properties["LifecycleConfiguration"]["Rules"]
+    assert (rule["Status"], rule["Prefix"], rule["ExpirationInDays"]) == ("Enabled", "cache/", 2)
+
+
+def test_no_answer_outlives_its_object(stack: Stack) -> None:
+    hours = stack.translated["Parameters"]["CacheHours"]
+    assert (hours["Default"], hours["MinValue"], hours["MaxValue"]) == (24, 1, 2 * 24)
 
 
 def test_the_keys_of_the_table(resources: Resources) -> None:

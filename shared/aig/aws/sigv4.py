@@ -1,4 +1,4 @@
-"""Signature Version 4 for the JSON services: POST to `/`, no query. botocore's takes 1.5 times the CPU.
+"""Signature Version 4 for the JSON services (POST to `/`) and for objects in S3. botocore's takes 1.5 times the CPU.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 """
@@ -32,9 +32,27 @@ def sign(
     if credentials.token:
         headers["x-amz-security-token"] = credentials.token
     headers["x-amz-target"] = target
-    names = ";".join(headers)  # in alphabetical order, as the canonical request wants them
+    return _signed(credentials, region, service, "POST", "/", headers, hashlib.sha256(payload).hexdigest())
+
+
+def sign_object(
+    credentials: Credentials, region: str, method: str, host: str, path: str, payload: bytes, timestamp: str
+) -> dict[str, str]:
+    """The headers of a signed call of S3 without a query. `path` is encoded already, and is sent as it is."""
+    digest = hashlib.sha256(payload).hexdigest()
+    headers = {"host": host, "x-amz-content-sha256": digest, "x-amz-date": timestamp}
+    if credentials.token:
+        headers["x-amz-security-token"] = credentials.token
+    return _signed(credentials, region, "s3", method, path, headers, digest)
+
+
+def _signed(
+    credentials: Credentials, region: str, service: str, method: str, path: str, headers: dict[str, str], digest: str
+) -> dict[str, str]:
+    """`headers`, which are in alphabetical order as the canonical request wants them, and their signature."""
+    names, timestamp = ";".join(headers), headers["x-amz-date"]
     lines = "".join([f"{name}:{value}\n" for name, value in headers.items()])
-    canonical = f"POST\n/\n\n{lines}\n{names}\n{hashlib.sha256(payload).hexdigest()}"
+    canonical = f"{method}\n{path}\n\n{lines}\n{names}\n{digest}"
     date = timestamp[:8]
     scope = f"{date}/{region}/{service}/aws4_request"
     to_sign = f"AWS4-HMAC-SHA256\n{timestamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"

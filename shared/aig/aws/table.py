@@ -45,7 +45,10 @@ def load(item: Item) -> dict[str, Any]:
 
 
 class Table:
-    """`name` in DynamoDB. All calls raise StoreBusy when DynamoDB has no answer in time."""
+    """`name` in DynamoDB, with sort keys or, where `sk` is None, without.
+
+    All calls raise StoreBusy when DynamoDB has no answer in time.
+    """
 
     def __init__(self, api: JsonApi, name: str) -> None:
         self._api = api
@@ -62,7 +65,7 @@ class Table:
                 raise StoreBusy(error.code) from error
             raise
 
-    async def get(self, pk: str, sk: str) -> dict[str, Any] | None:
+    async def get(self, pk: str, sk: str | None = None) -> dict[str, Any] | None:
         """A strongly consistent read of one item."""
         key = dump({"pk": pk, "sk": sk})
         answer = await self._call("GetItem", {"TableName": self.name, "Key": key, "ConsistentRead": True})
@@ -71,23 +74,38 @@ class Table:
     async def put_new(self, item: Mapping[str, Value | None]) -> bool:
         """False if an item with this key is there already: it stays as it is."""
         request = {"TableName": self.name, "Item": dump(item), "ConditionExpression": "attribute_not_exists(pk)"}
-        try:
-            await self._call("PutItem", request)
-        except AwsError as error:
-            if error.code == "ConditionalCheckFailedException":
-                return False
-            raise
-        return True
+        return await self._if("PutItem", request)
+
+    async def put_if(
+        self, item: Mapping[str, Value | None], condition: str, values: Mapping[str, Value], **names: str
+    ) -> bool:
+        """Put an item in the place of any other. False if the condition does not hold: nothing is changed then."""
+        request = {
+            "TableName": self.name,
+            "Item": dump(item),
+            "ConditionExpression": condition,
+            "ExpressionAttributeValues": dump(values),
+            "ExpressionAttributeNames": {f"#{short}": name for short, name in names.items()},
+        }
+        return await self._if("PutItem", request)
+
+    async def put(self, item: Mapping[str, Value | None]) -> None:
+        """Put an item in the place of any other."""
+        await self._call("PutItem", {"TableName": self.name, "Item": dump(item)})
 
     async def update(self, pk: str, sk: str, expression: str, values: Mapping[str, Value], **names: str) -> None:
         await self._call("UpdateItem", self.update_action(pk, sk, expression, values, **names)["Update"])
 
     async def update_if(
-        self, pk: str, sk: str, expression: str, values: Mapping[str, Value], condition: str, **names: str
+        self, pk: str, sk: str | None, expression: str, values: Mapping[str, Value], condition: str, **names: str
     ) -> bool:
         """False if the condition does not hold: nothing is changed then."""
+        action = self.update_action(pk, sk, expression, values, condition, **names)
+        return await self._if("UpdateItem", action["Update"])
+
+    async def _if(self, operation: str, request: dict[str, Any]) -> bool:
         try:
-            await self._call("UpdateItem", self.update_action(pk, sk, expression, values, condition, **names)["Update"])
+            await self._call(operation, request)
         except AwsError as error:
             if error.code == "ConditionalCheckFailedException":
                 return False
@@ -194,7 +212,13 @@ class Table:
         )
 
     def update_action(
-        self, pk: str, sk: str, expression: str, values: Mapping[str, Value], condition: str | None = None, **names: str
+        self,
+        pk: str,
+        sk: str | None,
+        expression: str,
+        values: Mapping[str, Value],
+        condition: str | None = None,
+        **names: str,
     ) -> dict[str, Any]:
         """An Update for `transact`. `names` gives `#name` placeholders for reserved words."""
         action: dict[str, Any] = {

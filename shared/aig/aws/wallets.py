@@ -29,7 +29,7 @@ from aig.money.hold import Hold, Settlement
 from aig.money.ledger import Credit, Debit, Loss, Spend, Wallet
 from aig.money.pricing import Prices
 from aig.money.units import Nano
-from aig.ports import HoldRefused, Limit
+from aig.ports import HoldRefused, Limit, StoreBusy
 from aig.records import Record
 from aig.thresholds import Marker
 
@@ -62,10 +62,39 @@ class DynamoWallets:
         if failed:
             raise HoldRefused([takings[at - 1][1] for at in failed if at])
 
-    def _takings(self, hold: Hold, caller: Caller) -> Iterator[tuple[dict[str, Any], Limit]]:
+    async def charge(
+        self, hold: Hold, caller: Caller, settlement: Settlement, debit: Debit, record: Record | None = None
+    ) -> None:
+        first = [
+            self._table.put_action(_resolved_item(hold, settlement.charged)),
+            self._table.put_action(_debit_item(hold, debit)),
+            *self._kept(record),
+            *self._counted(hold, settlement.charged),
+        ]
+        takings = list(self._takings(hold, caller, at_once=True))
+        try:
+            failed = await self._table.transact([*first, *(one for one, _ in takings)])
+        except StoreBusy:
+            # The reply may be what was lost, and who has been charged must have the answer.
+            if await self._table.get(hold.account_id, f"hold#{hold.request_id}") is None:
+                raise
+            return
+        if failed:
+            raise HoldRefused([takings[at - len(first)][1] for at in failed if at >= len(first)])
+
+    def _counted(self, hold: Hold, charged: Nano) -> list[dict[str, Any]]:
+        """What is spent by owners without a cap: it is only counted."""
+        values = {":charged": charged}
+        return [
+            self._table.update_action(hold.account_id, f"spend#{name}", "ADD used :charged, spent :charged", values)
+            for name in hold.spends
+            if charged and name not in hold.capped
+        ]
+
+    def _takings(self, hold: Hold, caller: Caller, *, at_once: bool = False) -> Iterator[tuple[dict[str, Any], Limit]]:
         """What a hold takes from rates, free tier, wallet and caps, each with the limit that may refuse it.
 
-        Raises HoldRefused where nobody has to ask.
+        With `at_once` it is spent as it is taken. Raises HoldRefused where nobody has to ask.
         """
         table, tenant, payer, amount = self._table, hold.account_id, hold.payer_id, hold.amount
         minute = limits.window(hold.created_at)
@@ -83,7 +112,7 @@ class DynamoWallets:
                 table.update_action(
                     payer,
                     "wallet",
-                    "SET available = available - :amount, held = held + :amount",
+                    f"SET available = available - :amount{'' if at_once else ', held = held + :amount'}",
                     {":amount": amount},
                     "available >= :amount",
                 ),
@@ -100,7 +129,7 @@ class DynamoWallets:
                 table.update_action(
                     tenant,
                     f"spend#{name}",
-                    "ADD used :amount",
+                    f"ADD used :amount{', spent :amount' if at_once else ''}",
                     {":amount": amount, ":most": one.cap - amount},
                     "attribute_not_exists(used) OR used <= :most",
                 ),
@@ -147,13 +176,12 @@ class DynamoWallets:
                     {":released": released, ":amount": hold.amount},
                 )
             )
-        for name in hold.spends:
-            used = charged - hold.amount if name in hold.capped else charged
-            if used or charged:
-                values = {":used": used, ":charged": charged}
-                actions.append(
-                    table.update_action(hold.account_id, f"spend#{name}", "ADD used :used, spent :charged", values)
-                )
+        actions += self._counted(hold, charged)
+        for name in hold.capped:
+            values = {":used": charged - hold.amount, ":charged": charged}
+            actions.append(
+                table.update_action(hold.account_id, f"spend#{name}", "ADD used :used, spent :charged", values)
+            )
         actions += [table.put_action(_loss_item(loss)) for loss in losses]
         # A run that was delivered is worth more patience than a hold, which the sweeper gives back.
         patience = self._settle_patience_s if phase == "posted" else PATIENCE_S
@@ -213,6 +241,12 @@ def _hold_item(hold: Hold) -> dict[str, Any]:
         "expires_at": hold.expires_at,
         "expiry_bucket": _bucket(hold.request_id),
     }
+
+
+def _resolved_item(hold: Hold, charged: Nano) -> dict[str, Any]:
+    """A hold that was never open, as `post` would have left it."""
+    item = {name: value for name, value in _hold_item(hold).items() if name != "expiry_bucket"}
+    return {**item, "phase": "posted", "charged": charged, "ttl": hold.expires_at + _RESOLVED_HOLD_KEPT_S}
 
 
 def _load_hold(item: dict[str, Any]) -> Hold:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from pydantic_core import to_json
 
+from aig.modalities.cacheable import CacheForm
 from aig.modalities.demand import TEXT_IN, TEXT_OUT, UNBOUNDED_TOKENS, Demand
 from aig.modalities.upstream import Upstream
 from aig.modalities.usage import INPUT_UNITS, OUTPUT_UNITS, Unit, Usage
@@ -21,6 +22,8 @@ CLIP_TOKENS_PER_S = 40
 SPOKEN_TOKENS = 16_384  # what a model said aloud in an earlier turn: as much as it may say in one
 # The settings of sampling, and what they are where nobody sets them.
 SAMPLING: Mapping[str, float | None] = {"temperature": 1, "top_p": 1, "top_k": None}
+# What changes nothing of the answer, or stands in its cache form beside the parameters.
+_BESIDE = frozenset({"model", "models", "stream", "stream_options", "user"})
 
 
 @dataclass(slots=True)
@@ -94,6 +97,17 @@ class ChatRequest:
             service_tier=body.get("service_tier"),
             sampling=tuple(name for name, usual in SAMPLING.items() if body.get(name) not in (None, usual)),
             image_hosts=self.image_hosts,
+        )
+
+    @property
+    def cache_form(self) -> CacheForm:
+        """With a temperature of zero, or a seed, a client asks for the same answer each time; tool calls are one."""
+        body = self.body
+        return CacheForm(
+            modality="chat",
+            parameters={name: body[name] for name in body if name not in _BESIDE},
+            deterministic=body.get("temperature") == 0 or body.get("seed") is not None,
+            streamed=self.stream,
         )
 
     def _max_input_tokens(self) -> int:

@@ -1,6 +1,6 @@
 """The completion that a stream's chunks make, as an unstreamed answer would have had it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _TEXTS = ("content", "refusal", "reasoning_content", "reasoning")
@@ -27,6 +27,16 @@ class Assembly:
     def body(self) -> dict[str, Any]:
         choices = [self._choices[index] for index in sorted(self._choices)]
         return {**self._head, "object": "chat.completion", "choices": choices}
+
+
+def whole(pieces: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The answer that pieces are of: the only one, if it was not streamed."""
+    if pieces[0].get("object") != "chat.completion.chunk":
+        return pieces[0]
+    assembly = Assembly()
+    for piece in pieces:
+        assembly.add(piece)
+    return assembly.body
 
 
 def _extend(message: dict[str, Any], delta: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from aig.modalities.cacheable import CacheForm
 from aig.modalities.demand import Demand
 from aig.modalities.upstream import Upstream
 from aig.modalities.usage import INPUT_UNITS, Usage
@@ -48,6 +49,17 @@ class EmbedRequest:
             output_tokens=0,
             preferences=self.preferences or {},
         )
+
+    @property
+    def cache_form(self) -> CacheForm:
+        parameters = {
+            "inputs": self.inputs,
+            "encoding": self.encoding,
+            "dimensions": self.dimensions,
+            "input_type": self.input_type,
+            "provider": self.preferences,
+        }
+        return CacheForm(modality="embeddings", parameters=parameters, deterministic=True)
 
     def estimate(self) -> Usage:
         """Four bytes a token, the usual figure for English; a token id is one."""

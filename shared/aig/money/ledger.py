@@ -24,7 +24,7 @@ class Debit:
     usage: Usage
     created_at: int
     tag: str | None = None
-    cache_hit: bool = False
+    cache_hit: bool = False  # no provider was asked: `usage` is what the answer consumed when it was made
 
 
 @dataclass(frozen=True, slots=True)

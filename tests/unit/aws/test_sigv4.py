@@ -3,13 +3,13 @@
 from typing import Any
 
 import pytest
-from botocore.auth import SigV4Auth
+from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as OracleCredentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aig.aws.sigv4 import Credentials, sign
+from aig.aws.sigv4 import Credentials, sign, sign_object
 
 TIMESTAMP = "20261122T193956Z"
 
@@ -60,6 +60,31 @@ def test_so_it_is_for_any_secret_token_payload_and_time(
     credentials = Credentials("AKIDEXAMPLE", secret, token or None)
     call = (credentials, "us-east-1", "dynamodb", "localhost:8000", "DynamoDB_20120810.Query", payload, timestamp)
     assert sign(*call)["authorization"] == oracle(*call)
+
+
+@pytest.mark.parametrize("token", [None, "FwoGZXIvYXdzEXAMPLETOKEN//////////wEaDA=="])
+@pytest.mark.parametrize("payload", [b"", b"x" * 1000])
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+@pytest.mark.parametrize(
+    ("host", "path"),
+    [
+        ("bucket.s3.eu-west-1.amazonaws.com", "/cache/acct_1/0a1b"),
+        ("127.0.0.1:5603", "/bucket/cache/acct_1/0a1b"),
+        ("bucket.s3.eu-west-1.amazonaws.com", "/cache/a%20b%23c"),
+    ],
+)
+def test_so_is_the_signature_of_an_object(host: str, path: str, method: str, payload: bytes, token: str | None) -> None:
+    credentials = Credentials("AKIDEXAMPLE", "secret", token)
+    headers = sign_object(credentials, "eu-west-1", method, host, path, payload, TIMESTAMP)
+    signed = {name: value for name, value in headers.items() if name != "authorization"}
+    request: Any = AWSRequest(method, f"https://{host}{path}", headers=signed, data=payload)
+    request.context["timestamp"] = TIMESTAMP
+    signer: Any = S3SigV4Auth(OracleCredentials("AKIDEXAMPLE", "secret", token), "s3", "eu-west-1")
+    to_sign = signer.string_to_sign(request, signer.canonical_request(request))
+    assert headers["authorization"] == (
+        f"AWS4-HMAC-SHA256 Credential={signer.scope(request)}, "
+        f"SignedHeaders={';'.join(signed)}, Signature={signer.signature(to_sign, request)}"
+    )
 
 
 def test_all_that_is_signed_is_sent() -> None:

@@ -1,0 +1,236 @@
+"""A turn at the cache without a table: who makes the answer, who waits, and what is kept."""
+
+import asyncio
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+
+from aig.cached import CachedAnswer
+from aig.caching import LEASE_S, WAIT_S, Turn, take_turn
+from aig.call import Gateway, Options
+from aig.catalog.model import Catalog
+from aig.modalities import chat_body
+from aig.modalities.usage import Usage
+from aig.ports import Lease
+from tests.unit.calls import CALLER, Scene, candidate
+
+KEY = "acct_1#key"
+USAGE = Usage({"input_tokens": 10})
+WHOLE: list[dict[str, Any]] = [{"choices": [{"index": 0, "finish_reason": "stop"}]}]
+BROKEN: list[dict[str, Any]] = [{"choices": [{"index": 0, "finish_reason": None}]}]
+REQUEST = chat_body.parse({"model": "v/m", "messages": [{"role": "user", "content": "hello"}], "seed": 1})
+
+
+class Store:
+    """A cache of one key, which remembers what was done to it. `fails` names what it does not do."""
+
+    def __init__(self, held: CachedAnswer | Lease | None = None, fails: str = "") -> None:
+        self.held = held
+        self.done: list[str] = []
+        self._fails = fails
+
+    def _do(self, what: str) -> None:
+        self.done.append(what)
+        if what == self._fails:
+            raise OSError(what)
+
+    async def find(self, key: str) -> CachedAnswer | Lease | None:
+        self._do("find")
+        return self.held
+
+    async def claim(self, key: str, owner: str, until: float) -> bool:
+        self._do("claim")
+        self.held = Lease(until)
+        return True
+
+    async def release(self, key: str, owner: str) -> None:
+        self._do("release")
+        self.held = None
+
+    async def store(self, key: str, answer: CachedAnswer) -> None:
+        self._do("store")
+        self.held = answer
+
+
+class Pepper:
+    def __init__(self, pepper: str | None = "pepper") -> None:
+        self._pepper = pepper
+
+    async def get(self, name: str) -> str | None:
+        assert name == "pepper"
+        return self._pepper
+
+
+class Wallets:
+    """Takes whatever is charged."""
+
+    def __init__(self) -> None:
+        self.charged: list[Any] = []
+
+    async def charge(self, hold: Any, caller: Any, settlement: Any, debit: Any, record: Any) -> None:
+        self.charged.append(debit)
+
+
+def stage(store: Store, pepper: str | None = "pepper") -> tuple[Scene, Gateway]:
+    scene, model = Scene(a=["yes"]), candidate("a").model
+    gateway = replace(
+        scene.gateway,
+        cache=store,
+        secrets=Pepper(pepper),
+        wallets=cast("Any", Wallets()),
+        catalog=Catalog({}, {model.slug: model}),
+    )
+    return scene, gateway
+
+
+def answer_by(provider: str, units: Any) -> CachedAnswer:
+    return CachedAnswer("v/m", provider, f"{provider}-id", Usage(units), tuple(WHOLE))
+
+
+async def test_an_answer_is_kept_and_the_lease_goes_with_it() -> None:
+    scene, gateway = stage(store := Store())
+    turn = Turn(gateway, store, KEY)
+    assert await turn.find() is None
+    call = scene.call()
+    await turn.keep(call, call.candidates[0], USAGE, WHOLE)
+    await turn.leave()
+    assert store.done == ["find", "claim", "store"]
+    assert store.held == CachedAnswer("v/m", "a", "a-id", USAGE, tuple(WHOLE))
+    assert await Turn(gateway, store, KEY).find() == store.held
+
+
+@pytest.mark.parametrize("pieces", [BROKEN, [{"choices": [{"index": 0, "finish_reason": "error"}]}]])
+async def test_an_answer_that_is_not_whole_is_not_kept_and_nobody_waits_for_another_like_it(pieces: Any) -> None:
+    scene, gateway = stage(store := Store())
+    turn = Turn(gateway, store, KEY)
+    await turn.find()
+    waiting = [asyncio.create_task(Turn(gateway, store, KEY).find()) for _ in range(3)]
+    await asyncio.sleep(0)
+    call = scene.call()
+    await turn.keep(call, call.candidates[0], USAGE, pieces)
+    assert await asyncio.gather(*waiting) == [None] * 3
+    await turn.leave()
+    assert store.done == ["find", "claim", "release"]  # who waited goes on alone, without a look of its own
+
+
+async def test_so_it_is_with_one_that_is_short_of_money() -> None:
+    scene, gateway = stage(store := Store())
+    turn = Turn(gateway, store, KEY)
+    await turn.find()
+    call = scene.call(output_tokens=500)
+    poor = replace(call, output_tokens=499)
+    await turn.keep(poor, call.candidates[0], USAGE, WHOLE)
+    assert "store" not in store.done
+
+
+async def test_who_has_waited_for_a_lease_long_enough_makes_an_answer_of_its_own() -> None:
+    scene, gateway = stage(store := Store())
+    store.held = Lease(scene.clock.now() + 10**6)
+    turn = Turn(gateway, store, KEY)
+    looking = asyncio.create_task(turn.find())
+    await asyncio.sleep(0)
+    scene.clock.time += WAIT_S
+    async with asyncio.timeout(10):
+        assert await looking is None
+    assert "claim" not in store.done
+    call = scene.call()
+    await turn.keep(call, call.candidates[0], USAGE, WHOLE)
+    assert isinstance(store.held, CachedAnswer)
+
+
+async def test_who_is_too_late_to_wait_does_not() -> None:
+    scene, gateway = stage(store := Store())
+    turn, late = Turn(gateway, store, KEY), Turn(gateway, store, KEY)
+    await turn.find()
+    waiting = asyncio.create_task(late.find())
+    await asyncio.sleep(0)
+    scene.clock.time += WAIT_S
+    await turn.leave()
+    assert await waiting is None
+    assert store.done == ["find", "claim", "release"]
+
+
+async def test_the_lease_is_renewed_when_half_of_it_is_over() -> None:
+    scene, gateway = stage(store := Store())
+    turn = Turn(gateway, store, KEY)
+    await turn.find()
+    scene.clock.time += LEASE_S / 2 - 1
+    await turn.renew()
+    assert store.done == ["find", "claim"]
+    scene.clock.time += 1
+    await turn.renew()
+    await turn.renew()
+    assert store.done == ["find", "claim", "claim"]
+    assert store.held == Lease(scene.clock.now() + LEASE_S)
+
+
+@pytest.mark.parametrize("fails", ["find", "claim", "store", "release"])
+async def test_a_store_that_fails_is_an_alarm_and_no_more(fails: str) -> None:
+    scene, gateway = stage(store := Store(fails=fails))
+    turn = Turn(gateway, store, KEY)
+    assert await turn.find() is None
+    scene.clock.time += LEASE_S
+    await turn.renew()
+    call = scene.call()
+    await turn.keep(call, call.candidates[0], USAGE, BROKEN if fails == "release" else WHOLE)
+    await turn.leave()
+    assert set(scene.telemetry.alarms) == {"CacheFailed"}
+    assert gateway.flights.open(KEY, scene.clock.monotonic()) is None
+
+
+async def test_a_lease_that_cannot_be_renewed_is_an_alarm() -> None:
+    scene, gateway = stage(store := Store())
+    turn = Turn(gateway, store, KEY)
+    await turn.find()
+    store._fails = "claim"
+    scene.clock.time += LEASE_S
+    await turn.renew()
+    assert scene.telemetry.alarms == ["CacheFailed"]
+
+
+@pytest.mark.parametrize(("cache", "pepper"), [("skip", "pepper"), ("auto", None)])
+async def test_without_a_key_nothing_is_looked_up(cache: Any, pepper: str | None) -> None:
+    scene, gateway = stage(store := Store(answer_by("a", {})), pepper)
+    turn = await take_turn(gateway, CALLER, REQUEST, Options("trace", cache=cache))
+    call = scene.call()
+    await turn.renew()
+    await turn.keep(call, call.candidates[0], USAGE, WHOLE)
+    await turn.leave()
+    assert (turn.told, turn.hit, store.done) == ("skip", None, [])
+
+
+async def test_without_a_cache_nothing_is_looked_up() -> None:
+    _, gateway = stage(Store())
+    turn = await take_turn(replace(gateway, cache=None), CALLER, REQUEST, Options("trace"))
+    assert turn.told == "skip"
+
+
+async def test_a_hit_is_charged_by_the_price_of_who_made_it() -> None:
+    scene, gateway = stage(Store(answer_by("a", {"input_tokens": 1000})))
+    turn = await take_turn(gateway, CALLER, REQUEST, Options("trace", tag="t"))
+    assert turn.hit is not None
+    assert (turn.told, turn.hit.receipt.cost) == ("hit", 105_000)
+    (debit,) = cast("Wallets", gateway.wallets).charged
+    assert (debit.amount, debit.upstream_cost, debit.cache_hit, debit.tag) == (105_000, 0, True, "t")
+    (step,) = scene.telemetry.steps
+    assert (step["outcome"], step["cache"], step["attempts"]) == ("posted", "hit", 0)
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        answer_by("gone", {}),
+        replace(answer_by("a", {}), model_id="another"),
+        replace(answer_by("a", {}), model="gone/model"),
+        answer_by("a", {"pages": 1}),
+    ],
+)
+async def test_what_nobody_sells_any_more_is_a_miss_that_costs_nothing(stored: CachedAnswer) -> None:
+    scene, gateway = stage(store := Store(stored))
+    turn = await take_turn(gateway, CALLER, REQUEST, Options("trace"))
+    assert (turn.told, turn.hit) == ("miss", None)
+    assert cast("Wallets", gateway.wallets).charged == []
+    call = scene.call()
+    await turn.keep(call, call.candidates[0], USAGE, WHOLE)
+    assert store.held != stored
