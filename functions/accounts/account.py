@@ -11,6 +11,8 @@ from aig.http.body import read_json
 from aig.http.json_answer import JsonAnswer
 from aig.http.reference import operation
 from aig.keys import Caller
+from aig.money.units import parse_usd, usd
+from aig.summaries import USAGE_PERIODS
 from aig.wiring import Container
 from functions.accounts import bodies
 
@@ -19,8 +21,13 @@ _EXAMPLE = {
     "id": "acct_01KAP6V3J8Q0ZB5N7E2XWY4T9C",
     "name": "Example Ltd",
     "request_retention": "full",
+    "daily_usage_threshold": None,
+    "monthly_usage_threshold": "100.00",
     "created_at": 1_795_000_000,
 }
+
+
+_THRESHOLDS = tuple(f"{period}_usage_threshold" for period in USAGE_PERIODS)
 
 
 class AccountRoutes:
@@ -59,10 +66,14 @@ class AccountRoutes:
 
     async def change(self, request: Request) -> Response:
         caller = await self._owner(request)
-        body = bodies.check(bodies.ACCOUNT_CHANGES, await read_json(request))
+        checked = bodies.check(bodies.ACCOUNT_CHANGES, await read_json(request))
+        body: dict[str, Any] = {**checked}
         changes: dict[str, Any] = {"title": body["name"]} if "name" in body else {}
         if "request_retention" in body:
             changes["retain"] = body["request_retention"] == "full"
+        for name in _THRESHOLDS:
+            if name in body:
+                changes[name] = None if body[name] is None else parse_usd(body[name])
         if changes:
             await self._container.keys.change_account(caller.account_id, changes)
         return JsonAnswer(await self._describe(caller))
@@ -81,5 +92,6 @@ class AccountRoutes:
             "id": caller.account_id,
             "name": account["title"],
             "request_retention": "full" if account.get("retain", True) else "none",
+            **{name: usd(account[name]) if name in account else None for name in _THRESHOLDS},
             "created_at": account["created_at"],
         }

@@ -95,6 +95,9 @@ class AccountChanges(TypedDict):
 
     name: NotRequired[Name]
     request_retention: NotRequired[Literal["full", "none"]]
+    # What is spent in a day, or a month, of which the account is told when it is passed.
+    daily_usage_threshold: NotRequired[Dollars | None]
+    monthly_usage_threshold: NotRequired[Dollars | None]
 
 
 ACCOUNT_CHANGES: TypeAdapter[AccountChanges] = TypeAdapter(AccountChanges)

@@ -9,9 +9,12 @@ from typing import Any
 from aig import notices, wiring
 from aig.aws.table import load
 from aig.ports import StoreBusy
-from aig.usage import Entry, Unreadable, entry
+from aig.usage import Entry, Unreadable, entry, period
+
+MOST_MARKED = 10_000
 
 container = wiring.container()
+_marked = set[tuple[str, int]]()  # the accounts and days that this environment has noted
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, list[dict[str, str]]]:
@@ -23,11 +26,26 @@ async def _roll_up(records: list[dict[str, Any]]) -> dict[str, list[dict[str, st
     try:
         entries, sequence_numbers = _read(records)
         waiting = await container.usage.count(entries, int(container.clock.now()))
-        await asyncio.gather(*(_tell_if_low(payer) for payer in {entry.payer for entry in entries}))
+        await asyncio.gather(*(_tell_if_low(payer) for payer in {found.payer for found in entries}))
+        days = {(found.payer, period("day", found.created_at)) for found in entries}
+        await asyncio.gather(*(_mark(account_id, day) for account_id, day in days))
         again = [sequence_numbers[waiting[0].payer, waiting[0].id]] if waiting else []
         return {"batchItemFailures": [{"itemIdentifier": number} for number in again]}
     finally:
         await container.close()
+
+
+async def _mark(account_id: str, day: int) -> None:
+    """Who was charged on a day is told of it when it is over."""
+    if (account_id, day) in _marked:
+        return
+    if len(_marked) >= MOST_MARKED:
+        _marked.clear()
+    try:
+        await container.usage.mark_active(account_id, day)
+        _marked.add((account_id, day))
+    except StoreBusy:
+        container.telemetry.alarm("NoticeFailed", notice="active")
 
 
 async def _tell_if_low(account_id: str) -> None:

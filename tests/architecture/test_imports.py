@@ -39,6 +39,8 @@ NOT_LOADED = {
     "rollup": HEAVY
     | {"aig_providers", "aiohttp", "aig.http", "fastapi", "mangum", "starlette", "uvicorn", "aig.stream"},
     "usage": HEAVY | {"aig_providers", "aiohttp", "uvicorn", "aig.stream"},
+    "summary": HEAVY
+    | {"aig_providers", "aiohttp", "aig.http", "fastapi", "mangum", "starlette", "uvicorn", "aig.stream"},
     "sweeper": HEAVY
     | {"aig_providers", "aiohttp", "aig.http", "fastapi", "mangum", "starlette", "uvicorn", "aig.stream"},
 }
@@ -50,6 +52,7 @@ ADAPTERS = {
     "requests": set[str](),
     "payments": {"aig_providers.payments"},
     "rollup": set[str](),
+    "summary": set[str](),
     "sweeper": set[str](),
     "usage": set[str](),
 }

@@ -144,7 +144,7 @@ async def test_a_cap_for_20_hits_lets_20_of_50_through(core: Core) -> None:
     capped = await core.caller((await a_key(core.container(), tenant.id, cap=20 * price + price - 1)).key)
     assert await all_at_once(gateways, capped) == {"hit": 20, "spend_cap_reached": AT_ONCE - 20}
     assert upstream.calls == 1
-    assert (await core.books(tenant)).keys[capped.key_id]["room"] == price - 1
+    assert (await core.books(tenant)).used(capped.key_id) == 20 * price
 
 
 async def test_a_rate_of_10_lets_10_of_50_hits_through(core: Core) -> None:

@@ -17,7 +17,7 @@ from tests.stripe_account import API_KEY, WEBHOOK_SECRET, StripeAccount, stripe_
 from tests.upstream import FakeUpstream, fake_upstream
 
 _SERVICES: Final = (
-    "accounts", "chat", "embeddings", "models", "payments", "requests", "rollup", "sweeper", "usage"
+    "accounts", "chat", "embeddings", "models", "payments", "requests", "rollup", "summary", "sweeper", "usage"
 )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from local.template import ROOT
 
-FAMILIES = ("accounts", "chat", "embeddings", "models", "payments", "requests", "rollup", "sweeper", "usage")
+FAMILIES = ("accounts", "chat", "embeddings", "models", "payments", "requests", "rollup", "summary", "sweeper", "usage")
 # Lambda's limit for a function with all its layers is 250 MB unzipped.
 LIMIT_BYTES = 250_000_000
 DEPENDENCIES_BUDGET_BYTES = 70_000_000

@@ -82,6 +82,7 @@ def test_the_roll_up_is_brought_what_its_filter_lets_pass(stack: Stack) -> None:
     assert entry(load(record["dynamodb"]["NewImage"])).amount == 8400
 
 
-def test_the_sweeper_is_woken_by_its_schedule() -> None:
-    event = _event("sweeper")
+@pytest.mark.parametrize("family", ["summary", "sweeper"])
+def test_what_runs_by_itself_is_woken_by_its_schedule(family: str) -> None:
+    event = _event(family)
     assert (event["source"], event["detail-type"], event["detail"]) == ("aws.events", "Scheduled Event", {})

@@ -18,6 +18,7 @@ FAMILIES = {
     "ModelsFunction": "models",
     "PaymentsFunction": "payments",
     "RollupFunction": "rollup",
+    "SummaryFunction": "summary",
     "SweeperFunction": "sweeper",
     "UsageFunction": "usage",
 }
@@ -106,6 +107,7 @@ def test_memory_and_timeouts(stack: Stack) -> None:
         "RequestsFunction": (1024, 29),
         "PaymentsFunction": (1024, 29),
         "RollupFunction": (512, 120),
+        "SummaryFunction": (256, 600),
         "SweeperFunction": (256, 55),
         "UsageFunction": (1024, 29),
     }
@@ -113,7 +115,7 @@ def test_memory_and_timeouts(stack: Stack) -> None:
 
 def test_http_functions_are_traced_and_those_that_run_all_day_cost_no_traces(functions: Functions) -> None:
     traced = {name: f.get("TracingConfig", {}).get("Mode") for name, f in functions.items()}
-    untraced = {"RollupFunction", "SweeperFunction"}
+    untraced = {"RollupFunction", "SummaryFunction", "SweeperFunction"}
     assert traced == {name: None if name in untraced else "Active" for name in FAMILIES}
 
 
@@ -131,9 +133,9 @@ def test_the_layers_are_for_the_functions(resources: Resources) -> None:
 
 
 def test_the_sweeper_runs_every_minute_and_is_done_before_the_next(stack: Stack) -> None:
-    (schedule,) = stack.schedules
-    assert (schedule.function, schedule.every) == ("SweeperFunction", 60)
-    assert stack.functions["SweeperFunction"].timeout < 60
+    every = {schedule.function: schedule.every for schedule in stack.schedules}
+    assert every == {"SweeperFunction": 60, "SummaryFunction": 15 * 60}
+    assert all(stack.functions[name].timeout < (seconds or 0) for name, seconds in every.items())
 
 
 def test_a_failed_sweep_is_kept_and_not_repeated(resources: Resources) -> None:

@@ -92,6 +92,12 @@ ALLOWED: Mapping[str, set[tuple[str, str]]] = {
         ("dynamodb:Query", USAGE),
         ("secretsmanager:GetSecretValue", SECRET),
     },
+    "SummaryFunctionRole": {
+        ("dynamodb:GetItem", TABLE),
+        ("dynamodb:PutItem", TABLE),
+        ("dynamodb:Query", USAGE),
+        ("sqs:SendMessage", FAILURES),
+    },
     "SweeperFunctionRole": {
         ("dynamodb:GetItem", TABLE),
         ("dynamodb:PutItem", TABLE),
@@ -108,6 +114,7 @@ MANAGED = {
     "RequestsFunctionRole": [BASIC, XRAY],
     "PaymentsFunctionRole": [BASIC, XRAY],
     "RollupFunctionRole": [BASIC],
+    "SummaryFunctionRole": [BASIC],
     "SweeperFunctionRole": [BASIC],
     "UsageFunctionRole": [BASIC, XRAY],
 }

@@ -1,4 +1,4 @@
-"""The outbox: event#<id> under the account that is told, for thirty days."""
+"""The outbox: event#<id> under the account that is told, for thirty days; told#<name> where it is told only once."""
 
 import json
 from typing import Any
@@ -7,6 +7,9 @@ from aig.aws.table import Table
 from aig.events import KEPT_S, Event, EventType
 
 _READ_AT_ONCE = 100
+
+
+TOLD_KEPT_S = 62 * 24 * 3600  # longer than the longest period that is told of
 
 
 def event_item(event: Event) -> dict[str, Any]:
@@ -24,6 +27,11 @@ def event_item(event: Event) -> dict[str, Any]:
 class DynamoEvents:
     def __init__(self, table: Table) -> None:
         self._table = table
+
+    async def once(self, name: str, event: Event) -> bool:
+        """Write an event unless one of this name was written to the account before. False then."""
+        told: dict[str, Any] = {"pk": event.account_id, "sk": f"told#{name}", "ttl": event.created_at + TOLD_KEPT_S}
+        return not await self._table.transact([self._table.put_action(told), self._table.put_action(event_item(event))])
 
     async def page(
         self, account_id: str, *, limit: int, after: str | None = None, type_: EventType | None = None

@@ -4,6 +4,7 @@ Items, all under the tenant's own partition:
   hour#<start>#<digest>, day#<start>#<digest>   tag, model, sub_account, key_id; requests, cost, upstream_cost,
                                                 cache_hits, estimated, unit_<name>; what is 0 is left out
   seen#<debit>                                  the guard, under the payer
+and active#<day> / <payer>, which accounts were charged on a day.
 The cells of an hour go after 100 days, the guards after eight: a stream brings a record again for a day at most.
 """
 
@@ -15,6 +16,7 @@ from aig.ports import StoreBusy
 from aig.usage import HOURS_KEPT_S, PERIOD_S, Cell, Counts, Entry, Granularity, counted, distinct, parts, prefix
 
 GUARD_KEPT_S = 8 * 86_400
+ACTIVE_KEPT_S = 8 * 86_400
 PATIENCE_S = 10.0
 _UNIT = "unit_"
 
@@ -77,6 +79,15 @@ class DynamoUsage:
         values: dict[str, Value] = {f":{name}": value for name, value in {**texts, **numbers}.items()}
         placeholders = {name: name for name in (*texts, *numbers)}
         return self._table.update_action(cell.tenant, cell.name, expression, values, None, **placeholders)
+
+    async def mark_active(self, payer: str, day: int) -> None:
+        """Note that an account was charged on the day that begins at `day`, in unix seconds."""
+        name = f"active#{day}"
+        await self._table.update(name, payer, "SET #ttl = :ttl", {":ttl": day + ACTIVE_KEPT_S}, ttl="ttl")
+
+    async def active(self, day: int) -> list[str]:
+        """The accounts that were charged on that day."""
+        return [item["sk"] for item in await self._table.query("pk = :pk", {":pk": f"active#{day}"})]
 
     async def cells(
         self, tenant: str, granularity: Granularity, start: int, end: int

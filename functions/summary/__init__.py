@@ -1,0 +1,1 @@
+"""What an account has used, told to it: a day's summary, and the thresholds that it has set."""
