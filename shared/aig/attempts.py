@@ -173,7 +173,7 @@ def _book_loss(call: OpenCall, candidate: Candidate, error: UpstreamError) -> No
     if usage is None and error.kind in ("timeout", "malformed") and not candidate.model.sandbox:
         usage = Usage({"input_tokens": min(call.demand.usual_input, candidate.context)}, estimated=True)
     if usage is not None:
-        cost = upstream_cost(usage, call.hold.prices[candidate.key])
+        cost = upstream_cost(call.priced(candidate, usage), call.hold.prices[candidate.key])
         call.losses.append(call.loss(candidate, cost, "abandoned_attempt"))
 
 
