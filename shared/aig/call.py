@@ -17,6 +17,7 @@ from aig.money.ledger import Loss, LossReason
 from aig.money.pricing import Prices, price_of
 from aig.money.units import Nano
 from aig.ports import Adapters, Once, Resolver, Secrets, Telemetry, Wallets
+from aig.scouts import Scouts
 from aig.traffic import Traffic
 
 # API Gateway cuts an answer that is silent for 300 s, Lambda a function after 900 s: we must be done before.
@@ -39,6 +40,7 @@ class Gateway:
     clock: Clock
     ids: Ids
     retries: RetryBudget = field(default_factory=RetryBudget)
+    scouts: Scouts = field(default_factory=Scouts)
 
 
 @dataclass(frozen=True, slots=True)
