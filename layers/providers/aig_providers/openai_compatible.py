@@ -26,6 +26,8 @@ _TOLD: Mapping[str, type] = {
     "model": str,
     "service_tier": str,
     "system_fingerprint": str,
+    "metadata": dict,
+    "moderation": dict,
     "obfuscation": str,
 }
 _FINISH = {"model_length": "length", "end_turn": "stop", "max_tokens": "length"}
@@ -147,7 +149,7 @@ def _texts(parts: list[Any]) -> list[Mapping[str, Any]]:
 
 
 def _shown(body: Mapping[str, Any], choices: list[dict[str, Any]]) -> dict[str, Any]:
-    told = {name: body[name] for name, kind in _TOLD.items() if isinstance(body.get(name), kind)}
+    told = {name: body[name] for name, kind in _TOLD.items() if name in body and isinstance(body[name], kind | None)}
     return {**told, "choices": choices}
 
 

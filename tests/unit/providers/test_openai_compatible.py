@@ -203,7 +203,7 @@ class TestParseResponse:
     def test_what_is_no_part_of_a_completion_stays_here(self) -> None:
         told = {"organization": "org-1", "warning": "key sk-1 at http://10.0.0.1", "x_vendor": {}, "prompt_filter": []}
         assert parse_response(json.dumps({**COMPLETION, **told}).encode()).body == COMPLETION
-        odd = {"id": {"a": 1}, "created": "now", "system_fingerprint": ["org-1"], "model": None}
+        odd = {"id": {"a": 1}, "created": "now", "system_fingerprint": ["org-1"], "model": 5}
         assert parse_response(json.dumps({**COMPLETION, **odd}).encode()).body == {
             "object": "chat.completion", "choices": COMPLETION["choices"]
         }  # fmt: skip
