@@ -98,6 +98,7 @@ class TestBudget:
         assert (await attempt_each(scene.call(), scene.start)).attempts == 2
         scene.gateway.traffic.record("b", "v/m", None, "unavailable")
         await failure(scene)
+        assert scene.asked == ["a", "b", "a"]  # until it has failed
 
     async def test_resends_of_an_adapter_are_of_the_same_budget(self) -> None:
         scene = Scene(a=["well"])

@@ -9,11 +9,16 @@ from aig.errors import UpstreamError
 from aig.modalities.chat import ChatAdapter, ChatChunk
 from aig_providers import anthropic, bedrock, cohere
 from aig_providers.responses_output import StreamParser as ResponsesParser
-from tests.unit.providers.replies import event, posting, request, upstream
+from tests.unit.providers.replies import posting, request, upstream
 
 
 async def streamed(adapter: ChatAdapter) -> list[ChatChunk]:
     return [chunk async for chunk in adapter.stream(upstream(), request(stream=True), 100)]
+
+
+def event(body: dict[str, Any]) -> bytes:
+    """Without a space, as the vendors write it: short texts make short events."""
+    return b"data: " + json.dumps(body, separators=(",", ":")).encode() + b"\n\n"
 
 
 async def of_anthropic(*bodies: dict[str, Any]) -> list[ChatChunk]:
