@@ -176,7 +176,7 @@ STORIES = [
         "alpha asked 1 1 1 1 1 0 0 0 1 0 1 1; closed",
     ),
     Story("flapping 50/50", _flapping, "40 of 40 answered, each at its provider's price; 3 second attempts"),
-    Story("a total outage", _outage, "60 times 502 and nothing charged; 4 extra attempts"),
+    Story("a total outage", _outage, "60 times 502 and nothing charged; 3 extra attempts"),
 ]
 
 

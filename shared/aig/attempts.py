@@ -1,15 +1,17 @@
 """Trying the candidates of a call until one answers: failover, retries within a budget, breakers, one deadline."""
 
 import asyncio
+import contextlib
 import secrets
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from aig.call import ANSWER_S, OpenCall
 from aig.catalog.routing import Candidate
 from aig.errors import (
+    AdapterBug,
     AIGError,
     InvalidRequest,
     ProviderUnavailable,
@@ -21,7 +23,7 @@ from aig.errors import (
 from aig.modalities.upstream import Upstream
 from aig.modalities.usage import Usage
 from aig.money.pricing import upstream_cost
-from aig.ports import Adapter
+from aig.ports import Adapter, StoreBusy
 
 T = TypeVar("T")
 
@@ -56,13 +58,9 @@ async def attempt_each(call: OpenCall, start: Start[T]) -> Attempted[T]:
     while candidate is not None:
         started = gateway.clock.monotonic()
         try:
-            async with asyncio.timeout(plan.patience()):
-                adapter = gateway.adapters.get(candidate.offer.provider)
-                answer = await start(adapter, _upstream(call, candidate), call.max_output(candidate))
-        except (UpstreamError, TimeoutError) as raised:
-            error = raised if isinstance(raised, UpstreamError) else UpstreamError("timeout")
-            record_failure(call, candidate, error)
-            _book_loss(call, candidate, error)
+            with plan.asking(candidate):
+                answer = await _ask(call, candidate, start, plan.patience())
+        except UpstreamError as error:
             failures.append(error)
             candidate = await plan.after(candidate, error)
         else:
@@ -76,6 +74,31 @@ async def attempt_each(call: OpenCall, start: Start[T]) -> Attempted[T]:
     raise told
 
 
+async def _ask(call: OpenCall, candidate: Candidate, start: Start[T], patience: float) -> T:
+    """One attempt. Raises UpstreamError; all that is to be known of it is recorded then."""
+    provider, traffic = candidate.offer.provider, call.gateway.traffic
+    adapter = call.gateway.adapters.get(provider)
+    try:
+        async with asyncio.timeout(patience):
+            answer = await start(adapter, _upstream(call, candidate), call.max_output(candidate))
+    except (AIGError, StoreBusy):
+        raise  # ours, and no adapter's
+    except Exception as raised:
+        error = as_upstream(raised)
+        record_failure(call, candidate, error)
+        _book_loss(call, candidate, error)
+        raise error from None
+    traffic.answered(provider.name, candidate.model.slug)
+    return answer
+
+
+def as_upstream(raised: Exception) -> UpstreamError:
+    """What an adapter has raised, whatever it is: what it should not have raised is a bug of it."""
+    if isinstance(raised, UpstreamError):
+        return raised
+    return UpstreamError("timeout") if isinstance(raised, TimeoutError) else AdapterBug(raised)
+
+
 class _Plan:
     """Whom to ask next: those not asked yet, at once; then those that failed, after a wait."""
 
@@ -84,6 +107,7 @@ class _Plan:
         self._fresh = list(call.candidates)
         self._again: dict[str, tuple[Candidate, float]] = {}  # with the time, by the clock, before which not
         self._asked = Counter[str]()
+        self._scouting: str | None = None  # the key of the candidate to which this call is sent ahead
 
     async def first(self) -> Candidate:
         """The first that its breaker lets through, or the first of all: one at least is asked."""
@@ -111,30 +135,66 @@ class _Plan:
         left, after = self._call.left(ANSWER_S), len(self._fresh)
         return max(left / (1 + after), left - ENOUGH_S * after)
 
+    @contextlib.contextmanager
+    def asking(self, candidate: Candidate) -> Iterator[None]:
+        """The time of an attempt, at whose end those are told who wait for word of it."""
+        try:
+            yield
+        finally:
+            if candidate.key == self._scouting:
+                self._scouting = None
+                self._call.gateway.scouts.back(candidate.key)
+
     async def after(self, failed: Candidate, error: UpstreamError) -> Candidate | None:
         """The next to ask, once it is time; None if that would help nobody."""
         left = self._call.left(ANSWER_S) - LEAST_ATTEMPT_S
         if not (error.retryable or error.unasked) or self._asked.total() >= MAX_ATTEMPTS or left < 0:
             return None
         self._remember(failed, error)
+        until = self._call.gateway.clock.monotonic() + min(LONGEST_WAIT_S, left)
+        fresh = None
+        while fresh is None and (candidate := await self._next_fresh()):
+            fresh = candidate if error.unasked or await self._may_ask(candidate, until) else None
+        return self._take(fresh) if fresh else await self._once_more(until)
+
+    async def _may_ask(self, fresh: Candidate, until: float) -> bool:
+        """Whether one that has not been asked is to be asked in the place of one that has failed.
+
+        The budget is against asking more and more of providers that fail: one that answers costs none of it. Whether
+        one does of which nobody has heard lately, a few find out; where there is no budget for them, they go all the
+        same if its provider answers for other models, until one has failed. The rest wait for their word.
+        """
+        gateway, key = self._call.gateway, fresh.key
+        scouts, traffic = gateway.scouts, gateway.traffic
+        while not traffic.answers(key):
+            now = gateway.clock.monotonic()
+            provider_answers = traffic.well(key) and traffic.answers(fresh.offer.provider.name)
+            if scouts.room(key) and (gateway.retries.take(now) or provider_answers):
+                scouts.send(key)
+                self._scouting = key
+                return True
+            if not await scouts.word(key, until - now):
+                return False
+            if not traffic.answers(key) and (self._fresh or traffic.gate(key) != "closed"):
+                return False
+        return True
+
+    async def _once_more(self, until: float) -> Candidate | None:
+        """One that has failed, after its wait; None if it may not be asked, or not so soon."""
         clock, traffic, retries = self._call.gateway.clock, self._call.gateway.traffic, self._call.gateway.retries
-        if fresh := await self._next_fresh():
-            # The budget is against asking more and more of providers that fail; this one does not.
-            free = error.unasked or traffic.well(fresh.key)
-            return self._take(fresh) if free or retries.take(clock.monotonic()) else None
         waiting = [(at, candidate) for candidate, at in self._again.values() if traffic.gate(candidate.key) == "closed"]
         if not waiting:
             return None
         at, following = min(waiting, key=lambda pair: pair[0])
-        wait = at - clock.monotonic()
-        if wait > min(LONGEST_WAIT_S, left) or not retries.take(clock.monotonic()):
+        now = clock.monotonic()
+        if at > until or not retries.take(now):
             return None
-        await asyncio.sleep(max(0.0, wait))
+        await asyncio.sleep(max(0.0, at - now))
         return self._take(following)
 
     def _remember(self, failed: Candidate, error: UpstreamError) -> None:
         """What refused our key, was silent for as long as it may be, or cannot do it, is not asked again."""
-        if error.kind in ("auth", "timeout", "rejected"):
+        if error.kind in ("auth", "timeout", "rejected") or isinstance(error, AdapterBug):
             self._again.pop(failed.key, None)
             return
         jitter = secrets.randbelow(1000) / 1000 * BACK_OFF_S * 2 ** self._asked.total()
@@ -164,6 +224,7 @@ def _upstream(call: OpenCall, candidate: Candidate) -> Upstream:
         max_batch_tokens=offer.max_batch_tokens,
         dimensions=model.dimensions[0] if model.dimensions else None,
         first_time=call.gateway.once.first_time,
+        may_ask_again=lambda: call.gateway.retries.take(call.gateway.clock.monotonic()),
     )
 
 
@@ -173,7 +234,7 @@ def _book_loss(call: OpenCall, candidate: Candidate, error: UpstreamError) -> No
     if usage is None and error.kind in ("timeout", "malformed") and not candidate.model.sandbox:
         usage = Usage({"input_tokens": min(call.demand.usual_input, candidate.context)}, estimated=True)
     if usage is not None:
-        cost = upstream_cost(usage, call.hold.prices[candidate.key])
+        cost = upstream_cost(call.priced(candidate, usage), call.hold.prices[candidate.key])
         call.losses.append(call.loss(candidate, cost, "abandoned_attempt"))
 
 
@@ -184,7 +245,7 @@ def record_success(call: OpenCall, attempted: Attempted[T]) -> None:
 
 
 def record_failure(call: OpenCall, candidate: Candidate, error: UpstreamError) -> None:
-    """A request that the provider refuses says nothing of the provider's health; all else does."""
+    """A request that is refused says nothing of the provider's health, nor does a bug of ours; all else does."""
     call.gateway.telemetry.request(
         outcome="attempt_failed",
         trace_id=call.options.trace_id,
@@ -196,6 +257,16 @@ def record_failure(call: OpenCall, candidate: Candidate, error: UpstreamError) -
         code=error.code,
     )
     provider, traffic = candidate.offer.provider, call.gateway.traffic
+    if isinstance(error, AdapterBug):
+        call.gateway.telemetry.alarm(
+            "AdapterBug",
+            request_id=call.hold.request_id,
+            provider=provider.name,
+            model=candidate.model.slug,
+            error=error.error,
+            where=error.where,
+        )
+        return
     if error.kind == "rejected":
         if not error.unasked:
             traffic.record_refusal(provider.name, candidate.model.slug)

@@ -1,7 +1,7 @@
 """What a metered call is made of, from its headers to its receipt."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from aig.breaker import RetryBudget
@@ -14,12 +14,14 @@ from aig.ids import Ids
 from aig.keys import Caller
 from aig.limits import FreeTier, Rate, RateCounts
 from aig.modalities.demand import Demand
-from aig.modalities.usage import Usage
+from aig.modalities.usage import INPUT_UNITS, Unit, Usage
 from aig.money.hold import Hold
 from aig.money.ledger import Loss, LossReason
+from aig.money.pricing import Prices, price_of
 from aig.money.units import Nano
 from aig.ports import Adapters, Cache, Keys, Once, Resolver, Secrets, Telemetry, Wallets
 from aig.records import Record, Recording
+from aig.scouts import Scouts
 from aig.traffic import Traffic
 
 # API Gateway cuts an answer that is silent for 300 s, Lambda a function after 900 s: we must be done before.
@@ -48,6 +50,7 @@ class Gateway:
     told: set[str] = field(default_factory=set)  # the notices that this environment has written
     cache: Cache | None = None  # without one nothing is looked up
     flights: Flights = field(default_factory=Flights)
+    scouts: Scouts = field(default_factory=Scouts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,22 @@ class OpenCall:
         """What is left of `seconds` after the call began."""
         return max(0.0, self.began_at + seconds - self.gateway.clock.monotonic())
 
+    def priced(self, candidate: Candidate, usage: Usage) -> Usage:
+        """What of `usage` has a price. What has none, no model of ours can have consumed: the operator is told."""
+        prices = self.hold.prices[candidate.key]
+        while unpriced := _unpriced(usage, prices):
+            for unit in unpriced:
+                self.gateway.telemetry.alarm(
+                    "UnpricedUnit",
+                    request_id=self.hold.request_id,
+                    model=candidate.model.slug,
+                    provider=candidate.offer.provider.name,
+                    unit=unit,
+                    count=usage.units[unit],
+                )
+            usage = replace(usage, units={unit: n for unit, n in usage.units.items() if unit not in unpriced})
+        return usage
+
     def loss(self, candidate: Candidate, amount: Nano, reason: LossReason) -> Loss:
         return Loss(
             id=self.gateway.ids.new("txn"),
@@ -166,3 +185,16 @@ def record_of(
         request=recording.request,
         answer=answer if recording.keeps_answer else None,
     )
+
+
+def _unpriced(usage: Usage, prices: Prices) -> list[Unit]:
+    rates = prices.rates_for(usage.total(INPUT_UNITS), usage.service_tier)
+
+    def has_price(unit: Unit) -> bool:
+        try:
+            price_of(unit, rates)
+        except KeyError:
+            return False
+        return True
+
+    return [unit for unit, count in usage.units.items() if count and not has_price(unit)]

@@ -13,6 +13,7 @@ AIGError                        rendered to the client by aig.http, nowhere else
   Overloaded               503
   UpstreamTimeout          504
 UpstreamError                   raised by adapters only; the pipeline fails over or turns it into one of the above
+  AdapterBug                    in the place of what else an adapter raised
 """
 
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -172,3 +173,24 @@ class UpstreamError(Exception):
     def retryable(self) -> bool:
         """Whether another provider may well answer where this one did not."""
         return self.kind in self.RETRYABLE
+
+
+class AdapterBug(UpstreamError):
+    """An adapter could not read an answer and did not say so: our fault, which `error` and `where` tell of.
+
+    To the call it is an answer that cannot be read. Of the provider it says nothing: a request that only one client
+    sends must not shut a model for everybody.
+    """
+
+    def __init__(self, raised: BaseException) -> None:
+        super().__init__("malformed")
+        self.error = type(raised).__name__
+        self.where = _where(raised)
+
+
+def _where(raised: BaseException) -> str:
+    """The file and line that raised: never the message, which may hold what must not be logged."""
+    trace = raised.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}" if trace else ""

@@ -181,7 +181,7 @@ async def settle(
     It is delivered also when the charge fails: then it costs nothing and is our loss.
     """
     gateway, hold = call.gateway, call.hold
-    prices = hold.prices[candidate.key]
+    prices, usage = hold.prices[candidate.key], call.priced(candidate, usage)
     settlement = money.settle(hold, pricing.charge(usage, prices))
     debit = Debit(
         id=gateway.ids.new("txn"),
@@ -231,7 +231,7 @@ async def void(
     record = call.record(None, None, None, error.code if isinstance(error, AIGError) else "internal_error")
     losses = [*call.losses]
     if candidate is not None and usage is not None:
-        cost = pricing.upstream_cost(usage, call.hold.prices[candidate.key])
+        cost = pricing.upstream_cost(call.priced(candidate, usage), call.hold.prices[candidate.key])
         losses.append(call.loss(candidate, cost, "broken_stream"))
     try:
         await asyncio.shield(gateway.traffic.beside(gateway.wallets.void(call.hold, *losses, record=record)))

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aig.attempts import Attempted, attempt_each, record_failure, record_success
+from aig.attempts import Attempted, as_upstream, attempt_each, record_failure, record_success
 from aig.caching import Hit, Turn, take_turn
 from aig.call import STREAM_S, CacheTold, Gateway, OpenCall, Options, Receipt
 from aig.errors import AIGError, ProviderUnavailable, UpstreamError, UpstreamTimeout
@@ -150,7 +150,8 @@ class _Relay:
                 while (following := await self._next(started.rest)) is not None:
                     if body := self._saw(following):
                         yield body
-        except UpstreamError as error:
+        except Exception as raised:
+            error = as_upstream(raised)
             record_failure(call, candidate, error)
             broken = _broken(error)
             await void(call, broken, candidate, self._consumed())
@@ -175,10 +176,13 @@ class _Relay:
 
     async def _next(self, rest: AsyncGenerator[ChatChunk, None]) -> ChatChunk | None:
         """None at the end, and when the time is up that a stream may take."""
+        limit = asyncio.timeout(self._call.left(STREAM_S))
         try:
-            async with asyncio.timeout(self._call.left(STREAM_S)):
+            async with limit:
                 return await anext(rest, None)
         except TimeoutError:
+            if not limit.expired():
+                raise
             return None
 
     def _saw(self, chunk: ChatChunk) -> dict[str, Any] | None:
@@ -186,7 +190,7 @@ class _Relay:
         said = len(output_text(chunk.body).encode()) if chunk.body is not None else 0
         self._output_bytes += said
         if chunk.usage is not None:
-            self._usage = chunk.usage.at_least(self._usage)
+            self._usage = chunk.usage.after(self._usage)
         elif said:
             self._usage = None  # it was told before this was said, so it does not count it
         if chunk.body is None:

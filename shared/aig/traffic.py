@@ -21,6 +21,7 @@ CHANGE_EVERY_S = 1.0
 STANDING_MIN = 5
 LATELY_MIN = 2  # the minute that has just begun knows nothing yet
 TELLING_REQUESTS = 5  # fewer say nothing: one mishap must not send all traffic elsewhere
+ANSWERS_S = 10.0  # for so long after an answer another is to be expected
 STALE_S = 60.0
 LOOK_S = 0.3
 SHARE_S = 0.5
@@ -36,6 +37,7 @@ class Traffic:
         self._shared: dict[str, list[Minute]] = {}  # by provider
         self._looked_at: dict[str, float] = {}  # by provider, by the monotonic clock
         self._wanted_at: dict[str, float] = {}
+        self._answered_at: dict[str, float] = {}  # by candidate and by provider, by the monotonic clock
         self._flushed_at = float("-inf")
         self._tried_at = float("-inf")
 
@@ -48,12 +50,20 @@ class Traffic:
         self._minute(provider, model).record(latency_ms, error)
         key, now = f"{provider}/{model}", self._clock.now()
         breaker = self._breakers.setdefault(key, Breaker())
+        if error is not None:
+            self._answered_at.pop(key, None)
         changed = breaker.succeeded(now) if error is None else breaker.failed(now, at_once=error == "auth")
         if changed:
             self._changed.add(key)
 
+    def answered(self, provider: str, model: str) -> None:
+        """An attempt has its answer, or the beginning of one: how it ends is not known yet."""
+        now = self._clock.monotonic()
+        self._answered_at[provider] = self._answered_at[f"{provider}/{model}"] = now
+
     def record_refusal(self, provider: str, model: str) -> None:
         """One attempt that was refused for what it asked: that says nothing of a provider but that it answers."""
+        self.answered(provider, model)
         key = f"{provider}/{model}"
         if key in self._breakers and self._breakers[key].answered(self._clock.now()):
             self._changed.add(key)
@@ -66,6 +76,10 @@ class Traffic:
         """Whether the last that was heard of a candidate is no failure."""
         breaker = self._breakers.get(key)
         return breaker is None or breaker.well
+
+    def answers(self, name: str) -> bool:
+        """Whether a candidate, or a provider, has answered a short while ago. A candidate: and not failed since."""
+        return self._clock.monotonic() - self._answered_at.get(name, float("-inf")) < ANSWERS_S
 
     def gate(self, key: str) -> Gate:
         """Whether a candidate may be asked: see aig.breaker."""

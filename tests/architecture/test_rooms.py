@@ -26,7 +26,7 @@ CLIENTS = {
     "requests": set[str](),
     "smtplib": set[str](),
     "urllib.request": set[str](),
-    "urllib3": set[str](),
+    "urllib3": {BEDROCK},  # whose errors boto3 lets through
     "websockets": set[str](),
 }
 # What makes a connection or a listener, whatever it is called on.

@@ -58,7 +58,7 @@ def assembled(chunks: Iterable[ChatChunk]) -> tuple[dict[str, Any], Usage | None
     message: dict[str, Any] = {}
     finish, usage = None, None
     for chunk in chunks:
-        usage = chunk.usage.at_least(usage) if chunk.usage is not None else usage
+        usage = chunk.usage.after(usage) if chunk.usage is not None else usage
         for choice in chunk.body["choices"] if chunk.body is not None else ():
             _merge(message, choice["delta"])
             finish = choice["finish_reason"] or finish

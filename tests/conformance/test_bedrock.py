@@ -206,6 +206,101 @@ async def test_a_silent_provider_is_given_up_and_no_thread_is_left(provider: Loo
     bedrock._client.cache_clear()
 
 
+TEXT: list[Mapping[str, Any]] = [
+    {"messageStart": {"role": "assistant"}},
+    {"contentBlockDelta": {"contentBlockIndex": 0, "delta": {"text": "a"}}},
+]
+ENDED: Mapping[str, Any] = {"messageStop": {"stopReason": "end_turn"}}
+COUNTED: Mapping[str, Any] = {"metadata": {"usage": {"inputTokens": 3, "outputTokens": 2, "totalTokens": 5}}}
+
+
+def damaged(event: Mapping[str, Any]) -> bytes:
+    """A message whose checksum is another's."""
+    (whole,) = framed([event])
+    return whole[:-1] + bytes([whole[-1] ^ 1])
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["at once", "later"])
+@pytest.mark.parametrize("ending", ["reset", "eof"])
+async def test_a_connection_that_breaks(provider: Loopback, begun: bool, ending: Any) -> None:
+    with pytest.raises(UpstreamError) as raised:
+        await stream(provider, Answer(framed(TEXT) if begun else [], headers=BINARY_HEADERS, ending=ending))
+    assert raised.value.kind == "connect"
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["at once", "later"])
+@pytest.mark.parametrize(
+    "broken",
+    [
+        damaged(TEXT[1]),
+        b"<html>this is a page, and no stream of events</html>" * 9,
+        frame("contentBlockDelta", b"5"),
+        frame("contentBlockDelta", b'"text"'),
+        frame("contentBlockDelta", b"{cut"),
+        frame("contentBlockDelta", b'{"contentBlockIndex": "x", "delta": "y"}'),
+        frame("contentBlockDelta", b'{"contentBlockIndex": 0, "delta": {"text": 5}}'),
+        frame("messageStop", b'{"stopReason": ["x"]}'),
+    ],
+    ids=["checksum", "HTML", "number", "text", "cut", "kinds", "text-of-a-number", "reason"],
+)
+async def test_an_event_that_cannot_be_read(provider: Loopback, broken: bytes, begun: bool) -> None:
+    pieces = [*(framed(TEXT) if begun else []), broken, *framed([ENDED, COUNTED])]
+    with pytest.raises(UpstreamError) as raised:
+        await stream(provider, Answer(pieces, headers=BINARY_HEADERS))
+    assert raised.value.kind == "malformed"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"[]", b"{}", b"5", b"<html>", b'{"output": "\xff"}', b'{"output": 5}'),
+        b'{"output": {"message": 5}, "stopReason": "end_turn"}',
+        b'{"output": {"message": {"content": 5}}, "stopReason": "end_turn"}',
+        b'{"output": {"message": {"content": ["x"]}}, "stopReason": "end_turn"}',
+        b'{"output": {"message": {"content": [{"text": 5}]}}, "stopReason": "end_turn"}',
+        b'{"output": {"message": {"content": [{"text": "a"}]}}, "stopReason": ["x"]}',
+        b'{"output": {"message": {"content": [{"reasoningContent": {"redactedContent": "a"}}]}}, "stopReason": "x"}',
+        b'{"output": {"message": {"content": [{"text": "a"}]}}, "stopReason": "end_turn", "usage": 7}',
+        b'{"output": {"message": {"content": [{"text": "a"}]}}, "stopReason": "x", "usage": {"inputTokens": "x"}}',
+        b"[" * 5000,
+    ],
+    ids=lambda body: repr(body)[:60],
+)
+async def test_a_200_that_is_none(provider: Loopback, body: bytes) -> None:
+    provider.answer = Answer([body])
+    with pytest.raises(UpstreamError) as raised:
+        await bedrock.ADAPTER.chat.complete(upstream(provider), request(), 100)
+    assert raised.value.kind == "malformed"
+
+
+@pytest.mark.parametrize("usage", [{"inputTokens": 5, "outputTokens": 1, "cacheDetails": 5}, {"inputTokens": -5}])
+async def test_a_usage_that_is_none_is_not_told(provider: Loopback, usage: Any) -> None:
+    body = {"output": {"message": {"content": [{"text": "a"}]}}, "stopReason": "end_turn", "usage": usage}
+    provider.answer = Answer([json.dumps(body).encode()])
+    asked = bedrock.ADAPTER.chat.complete(upstream(provider), request(), 100)
+    if usage.get("cacheDetails"):  # which botocore does not pass
+        with pytest.raises(UpstreamError) as raised:
+            await asked
+        assert raised.value.kind == "malformed"
+    else:
+        assert (await asked).usage is None
+
+
+@pytest.mark.parametrize("ending", ["reset", "silence"])
+@pytest.mark.parametrize("counted", [False, True])
+async def test_a_whole_answer_that_is_not_ended(
+    provider: Loopback, monkeypatch: pytest.MonkeyPatch, ending: Any, counted: bool
+) -> None:
+    monkeypatch.setattr(bedrock, "GRACE_S", {"said": 0.05, "counted": 0.05})
+    pieces = framed([*TEXT, ENDED, *([COUNTED] if counted else [])])
+    async with asyncio.timeout(20):  # and not the idle time of a minute, at which a thread would read that is left
+        message, usage = assembled(await stream(provider, Answer(pieces, headers=BINARY_HEADERS, ending=ending)))
+        if ending == "silence":
+            await provider.all_closed()
+    assert message["choices"][0]["message"]["content"] == "a"
+    assert (usage is not None) == counted
+
+
 def test_without_credentials_it_is_our_key_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)

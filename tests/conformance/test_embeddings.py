@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from aig.errors import UpstreamError
-from aig.modalities.embed import EmbedAdapter, EmbedRequest, EmbedResult, from_base64
+from aig.modalities.embed import EmbedAdapter, EmbedRequest, EmbedResult, Encoding, from_base64
 from aig.modalities.upstream import Timeouts, Upstream
 from aig.modalities.usage import INPUT_UNITS, Usage
 from aig_providers import batches, bedrock, cohere, google, openai_compatible, voyage
@@ -149,6 +149,9 @@ ANSWERS: dict[str, Any] = {
 }
 
 
+ENCODINGS: tuple[Encoding, ...] = ("float", "base64")
+
+
 @pytest.mark.parametrize("name", WIRES)
 class TestEveryWire:
     async def test_what_is_sent(self, name: str, provider: Loopback, client: Client) -> None:
@@ -193,6 +196,35 @@ class TestEveryWire:
             await WIRES[name].adapter(client.post).embed(upstream(provider), EmbedRequest("m", ("a", "b")))
         assert raised.value.kind == "malformed"
 
+    @pytest.mark.parametrize(
+        "number", ["1" + "0" * 400, "-1" + "0" * 400, "1e999", "1e300", "true", "null", '"a"', "[1]"]
+    )
+    async def test_what_is_no_float_is_no_vector(
+        self, name: str, number: str, provider: Loopback, client: Client
+    ) -> None:
+        provider.answer = Answer([json.dumps(ANSWERS[name]).replace("1.0", number).encode()])
+        for encoding in ENCODINGS:
+            request = EmbedRequest("m", ("a",), encoding)
+            with pytest.raises(UpstreamError) as raised:
+                await WIRES[name].adapter(client.post).embed(upstream(provider), request)
+            assert raised.value.kind == "malformed"
+
+    async def test_vectors_of_two_lengths_are_no_answer(self, name: str, provider: Loopback, client: Client) -> None:
+        two: dict[str, Any] = {
+            "google": {"embeddings": [{"values": [1.0]}, {"values": [1.0, 2.0]}]},
+            "cohere": {"embeddings": {"float": [[1.0], [1.0, 2.0]]}},
+        }
+        usual = {"data": [{"index": 0, "embedding": [1.0]}, {"index": 1, "embedding": [1.0, 2.0]}]}
+        longer = Answer([json.dumps({**ANSWERS["bedrock"], "embedding": [1.0, 2.0]}).encode()])
+        provider.answer = Answer([json.dumps(two.get(name, usual)).encode()])
+        if name == "bedrock":  # one text a call
+            usual_answer = Answer([json.dumps(ANSWERS[name]).encode()])
+            provider.choose = lambda received: longer if received.body["inputText"] == "b" else usual_answer
+        target = upstream(provider, max_batch=1 if name == "bedrock" else 100)
+        with pytest.raises(UpstreamError) as raised:
+            await WIRES[name].adapter(client.post).embed(target, EmbedRequest("m", ("a", "b")))
+        assert raised.value.kind == "malformed"
+
     async def test_token_ids(self, name: str, provider: Loopback, client: Client) -> None:
         provider.answer = Answer([json.dumps(ANSWERS[name]).encode()])
         asked = WIRES[name].adapter(client.post).embed(upstream(provider), EmbedRequest("m", ((1, 2),)))
@@ -204,6 +236,48 @@ class TestEveryWire:
             await asked
         assert (raised.value.code, raised.value.param) == ("unsupported_parameter", "input")
         assert provider.received == []
+
+
+@pytest.mark.parametrize("index", ["1e999", "0.0", "true", '"0"', "null", "1", "-1", "[0]", "{}"])
+async def test_an_index_that_is_none(index: str, provider: Loopback, client: Client) -> None:
+    provider.answer = Answer([b'{"data": [{"index": %s, "embedding": [1.0]}]}' % index.encode()])
+    with pytest.raises(UpstreamError) as raised:
+        await openai_compatible.OpenAICompatibleEmbed(client.post).embed(upstream(provider), EmbedRequest("m", ("a",)))
+    assert raised.value.kind == "malformed"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "AAAA", "AACAPw", "Incorrect API key sk-1, org-1", "AADAfw==", "AACAfw==", "AACA\nPw=="]
+)
+@pytest.mark.parametrize("encoding", ["float", "base64"])
+async def test_base64_that_is_no_vector(text: str, encoding: Any, provider: Loopback, client: Client) -> None:
+    """It would be passed on as it is, and paid for."""
+    provider.answer = Answer([json.dumps({"data": [{"index": 0, "embedding": text}]}).encode()])
+    request = EmbedRequest("m", ("a",), encoding)
+    with pytest.raises(UpstreamError) as raised:
+        await openai_compatible.OpenAICompatibleEmbed(client.post).embed(upstream(provider), request)
+    assert raised.value.kind == "malformed"
+
+
+@pytest.mark.parametrize(
+    ("usage", "tokens"),
+    [
+        ({"prompt_tokens": 0}, 0),
+        ({"prompt_tokens": 0, "total_tokens": 0}, 0),
+        ({"total_tokens": 0}, 0),
+        ({"prompt_tokens": 0, "total_tokens": 7}, 7),
+        ({"prompt_tokens": 7, "total_tokens": 9}, 7),
+        ({}, None),
+        ({"prompt_tokens": None}, None),
+        ({"prompt_tokens": -1}, None),
+    ],
+)
+async def test_nothing_is_a_count(usage: Any, tokens: int | None, provider: Loopback, client: Client) -> None:
+    provider.answer = Answer([json.dumps({"data": [{"index": 0, "embedding": [1.0]}], "usage": usage}).encode()])
+    result = await openai_compatible.OpenAICompatibleEmbed(client.post).embed(
+        upstream(provider), EmbedRequest("m", ("a",))
+    )
+    assert (result.usage.units["input_tokens"] if result.usage else None) == tokens
 
 
 async def test_a_wire_without_encodings_is_not_asked_for_one(provider: Loopback, client: Client) -> None:
@@ -293,6 +367,39 @@ class TestBatches:
         assert sent["009"] == 1 + again
         assert raised.value.usage is not None
         assert raised.value.usage.units == {"input_tokens": 18 if told else 9}  # or a token for three bytes
+
+    @pytest.mark.parametrize(("budget", "sent"), [(0, 10), (1, 11), (9, 12)])
+    async def test_resends_are_of_the_budget_of_all_calls(
+        self, monkeypatch: pytest.MonkeyPatch, budget: int, sent: int
+    ) -> None:
+        monkeypatch.setattr(batches, "BACK_OFF_S", 0.0)
+        left, asked = budget, 0
+
+        def may_ask_again() -> bool:
+            nonlocal left
+            left -= 1
+            return left >= 0
+
+        async def send(batch: Any) -> EmbedResult:
+            nonlocal asked
+            asked += 1
+            if batch[0] == "009":
+                raise UpstreamError("unavailable")
+            return EmbedResult([[0.0]], None)
+
+        target = Upstream("p", "m", "http://x", max_batch=1, may_ask_again=may_ask_again)
+        with pytest.raises(UpstreamError):
+            await embed_in_batches(target, self.request(10), send)
+        assert asked == sent
+
+    async def test_vectors_of_two_lengths_in_two_parts(self) -> None:
+        async def send(batch: Any) -> EmbedResult:
+            return EmbedResult([[0.0] * (1 + (batch[0] == "004"))], Usage({"input_tokens": 1}))
+
+        with pytest.raises(UpstreamError) as raised:
+            await embed_in_batches(Upstream("p", "m", "http://x", max_batch=1), self.request(5), send)
+        assert raised.value.kind == "malformed"
+        assert raised.value.usage is not None  # what was done will be billed
 
     async def test_one_that_fails_fails_all_and_stops_the_rest(self) -> None:
         begun: list[str] = []

@@ -269,7 +269,7 @@ async def usage_of(slug: str, call: Call, provider: Loopback, *, streamed: bool)
     try:
         if streamed:
             async for chunk in adapter(client.post).stream(upstream, request, 100):
-                usage = chunk.usage.at_least(usage) if chunk.usage is not None else usage
+                usage = chunk.usage.after(usage) if chunk.usage is not None else usage
         else:
             usage = (await adapter(client.post).complete(upstream, request, 100)).usage
     finally:

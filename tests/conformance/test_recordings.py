@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import pytest
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from aig.clock import SystemClock
 from aig.errors import UpstreamError
@@ -83,7 +84,7 @@ EXCHANGES = [exchange for file in matching(*USED) for exchange in load(file)] if
 GOOD = [exchange for exchange in EXCHANGES if exchange.status == 200 and exchange.name not in BROKEN]
 WHOLE = [exchange for exchange in GOOD if not exchange.streamed]
 STREAMS = [exchange for exchange in GOOD if exchange.streamed]
-REQUEST = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+REQUEST = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "temperature": 0.5}
 
 
 def recorded(exchanges: Iterable[Exchange]) -> pytest.MarkDecorator:
@@ -139,9 +140,12 @@ def _cached_elsewhere(raw: dict[str, Any]) -> int:
     return next((raw[name] for name in names if raw.get(name)), 0)
 
 
+SHOWN = {*ChatCompletion.model_fields, *ChatCompletionChunk.model_fields} - {"usage"}
+
+
 def expected(body: dict[str, Any]) -> dict[str, Any]:
-    """What the provider said, without its usage, in the one shape that clients see."""
-    body = copy.deepcopy({name: value for name, value in body.items() if name != "usage"})
+    """What the provider said, without its usage and its own fields, in the one shape that clients see."""
+    body = copy.deepcopy({name: value for name, value in body.items() if name in SHOWN})
     for choice in body["choices"]:
         choice.pop("usage", None)
         said = choice.get("message") or choice.get("delta")

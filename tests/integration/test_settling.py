@@ -3,6 +3,8 @@
 import asyncio
 import json
 import time
+from collections.abc import AsyncGenerator
+from types import SimpleNamespace
 from typing import Any, Final
 
 import httpx
@@ -13,6 +15,9 @@ from aig.aws.wallets import DynamoWallets
 from aig.catalog.model import Provider
 from aig.holding import HOLD_TTL_S
 from aig.keys import Caller
+from aig.modalities.chat import ChatChunk, ChatResult
+from aig.modalities.embed import EmbedResult
+from aig.modalities.usage import Usage
 from aig.money.hold import Hold, Settlement
 from aig.money.ledger import Debit, Loss
 from aig.ports import Adapter, StoreBusy
@@ -237,6 +242,58 @@ async def test_usage_beyond_the_hold_is_the_platforms_loss(
     # 10 x 0.40 and 1,000 x 1.60 USD a million, and five per cent.
     assert loss["amount"] == 1_684_200 - hold["amount"]
     assert loss["reason"] == "over_hold"
+
+
+class OddAdapter:
+    """A provider's adapter that says what a test lets it say."""
+
+    def __init__(self, usage: Usage | None = None) -> None:
+        self._usage = usage
+
+    def get(self, provider: Provider) -> Any:
+        return SimpleNamespace(chat=self, embed=SimpleNamespace(embed=self.vector))
+
+    async def vector(self, *_: object) -> EmbedResult:
+        return EmbedResult([[1.0]], self._usage)
+
+    async def complete(self, *_: object) -> ChatResult:
+        raise KeyError(PROMPT)
+
+    async def stream(self, *_: object) -> AsyncGenerator[ChatChunk, None]:
+        yield ChatChunk({"choices": [{"index": 0, "delta": {"content": "one"}, "finish_reason": None}]})
+        raise KeyError(PROMPT)
+
+
+async def test_a_unit_without_a_price_is_left_out_and_told(embeddings: App, container: Container, logged: Log) -> None:
+    """The answer is there and is paid for, as far as there are prices."""
+    account = await an_account(container)
+    odd = OddAdapter(Usage({"input_tokens": 3, "output_tokens": 5, "reasoning_tokens": 0, "pages": 2}))
+    embeddings.replace(adapters=odd)
+    body = {"model": "sandbox/embed", "input": "a"}
+    response = await embeddings.client.post("/v1/embeddings", json=body, headers=account.authorization)
+    assert response.status_code == 200, response.text
+    assert response.headers["x-aig-cost"] == "0.000000315"  # 3 tokens at 0.10 USD a million and five per cent
+    (debit,) = await debits_of(container, account)
+    assert json.loads(debit["units"]) == {"input_tokens": 3, "reasoning_tokens": 0}
+    assert (await wallet_of(container, account)).held == 0
+    assert {line["unit"]: line["count"] for line in logged.lines("UnpricedUnit")} == {"output_tokens": 5, "pages": 2}
+
+
+async def test_an_adapter_with_a_bug_is_a_provider_that_cannot_be_read(
+    chat: App, container: Container, logged: Log
+) -> None:
+    account = await an_account(container)
+    chat.replace(adapters=OddAdapter())
+    whole = await chat.ask(account)
+    assert (whole.status_code, whole.json()["error"]["code"]) == (502, "provider_unavailable")
+    *pieces, last = events(await chat.ask(account, stream=True))
+    assert said(pieces) == "one"
+    assert (last["error"]["type"], last["choices"][0]["finish_reason"]) == ("provider_error", "error")
+    assert (await wallet_of(container, account)).available == TEN_DOLLARS
+    told = logged.lines("AdapterBug")
+    assert [line["error"] for line in told] == ["KeyError", "KeyError"]
+    assert {line["where"].partition(":")[0] for line in told} == {"test_settling.py"}
+    assert logged.lines("UnhandledError") == []
 
 
 async def test_what_is_logged_of_a_call_says_who_and_how_much(chat: App, container: Container, logged: Log) -> None:

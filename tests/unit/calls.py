@@ -30,13 +30,17 @@ class Telemetry:
 
     def __init__(self) -> None:
         self.steps: list[dict[str, Any]] = []
-        self.alarms: list[str] = []
+        self.told: list[tuple[str, dict[str, Any]]] = []
+
+    @property
+    def alarms(self) -> list[str]:
+        return [name for name, _ in self.told]
 
     def request(self, **fields: str | int | None) -> None:
         self.steps.append(fields)
 
     def alarm(self, name: str, **fields: str | int | None) -> None:
-        self.alarms.append(name)
+        self.told.append((name, fields))
 
 
 class Log:

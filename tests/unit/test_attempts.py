@@ -15,7 +15,6 @@ from aig.attempts import (
     attempt_each,
     record_success,
 )
-from aig.breaker import EXTRA_FLOOR, EXTRA_SHARE
 from aig.call import ANSWER_S
 from aig.errors import (
     AIGError,
@@ -28,7 +27,7 @@ from aig.errors import (
 )
 from aig.modalities.upstream import Upstream
 from aig.modalities.usage import Usage
-from aig.ports import Adapter
+from aig.ports import Adapter, StoreBusy
 from tests.unit.calls import HANGS, Scene, candidate
 
 DOWN = UpstreamError("unavailable", status=500)
@@ -114,15 +113,43 @@ class TestOrder:
         assert isinstance(await failure(scene), UpstreamTimeout)
         assert scene.asked == ["a", "a"]
 
-    async def test_an_error_that_is_no_providers_ends_the_call(self) -> None:
-        class Odd(Exception):
-            pass
+    async def test_an_adapter_that_cannot_read_an_answer_is_passed_over(self) -> None:
+        scene, call = Scene(a=["odd"], b=["well"]), None
 
+        async def start(adapter: Adapter, upstream: Upstream, limit: int) -> str:
+            answer = await scene.start(adapter, upstream, limit)
+            return answer if answer == "well" else {"key": f"of {upstream.api_key}"}["no"]
+
+        call = scene.call()
+        done = await attempt_each(call, start)
+        assert (done.answer, done.attempts, scene.asked) == ("well", 2, ["a", "b"])
+        ((name, alarm),) = scene.telemetry.told
+        assert (name, alarm["error"], alarm["provider"]) == ("AdapterBug", "KeyError", "a")
+        assert str(alarm["where"]).startswith("test_attempts.py:")
+        assert "of k" not in str(alarm)
+        assert [loss.amount for loss in call.losses] == [2000]  # it may be billed
+        assert scene.gateway.traffic.well("a/v/m")  # what one client sends must not shut it for all
+
+    async def test_a_bug_is_not_met_twice(self) -> None:
+        scene = Scene(a=["odd"])
+
+        async def start(adapter: Adapter, upstream: Upstream, limit: int) -> str:
+            await scene.start(adapter, upstream, limit)
+            raise RuntimeError(upstream.api_key)
+
+        with pytest.raises(ProviderUnavailable):
+            await attempt_each(scene.call(), start)
+        assert scene.asked == ["a"]
+
+    @pytest.mark.parametrize("ours", [StoreBusy("throttled"), InvalidRequest("no")], ids=["store", "refusal"])
+    async def test_an_error_of_ours_ends_the_call(self, ours: Exception) -> None:
         async def start(*_: object) -> str:
-            raise Odd
+            raise ours
 
-        with pytest.raises(Odd):
-            await attempt_each(Scene(a=[DOWN]).call(), start)
+        scene = Scene(a=[DOWN], b=["never"])
+        with pytest.raises(type(ours)):
+            await attempt_each(scene.call(), start)
+        assert scene.telemetry.alarms == []
 
 
 class TestWaiting:
@@ -275,43 +302,6 @@ class TestBreakers:
         await failure(scene)
         assert scene.asked == ["a", "a"]  # the fourth and the fifth in a row
         assert scene.gateway.traffic.gate("a/v/m") == "open"
-
-
-class TestBudget:
-    async def test_an_outage_gets_a_fifth_more_load(self) -> None:
-        """Every call is for another model, so that no breaker helps."""
-        scene = Scene(a=[DOWN])
-        calls = 300
-        for number in range(calls):
-            scene.clock.time += 0.05
-            with pytest.raises(ProviderUnavailable):
-                await attempt_each(scene.call(candidate("a", f"v/m{number}")), scene.start)
-        windows = calls * 0.05 / 10 + 1  # each of which has its floor
-        assert len(scene.asked) - calls <= EXTRA_SHARE * calls + EXTRA_FLOOR * windows
-        assert len(scene.asked) > calls
-
-    async def test_breakers_make_it_less(self) -> None:
-        scene = Scene(a=[DOWN], b=[DOWN])
-        calls = 200
-        for _ in range(calls):
-            scene.clock.time += 0.1
-            await failure(scene)
-        assert len(scene.asked) <= calls * (1 + EXTRA_SHARE)
-
-    async def test_one_that_is_well_is_asked_whatever_the_budget(self) -> None:
-        scene = Scene(a=[LOST], b=["well"])
-        while scene.gateway.retries.take(scene.clock.monotonic()):
-            """Spent."""
-        done = await attempt_each(scene.call(), scene.start)
-        assert done.attempts == 2
-
-    async def test_one_that_failed_lately_is_not(self) -> None:
-        scene = Scene(a=[LOST], b=["never"])
-        scene.gateway.traffic.record("b", "v/m", None, "unavailable")
-        while scene.gateway.retries.take(scene.clock.monotonic()):
-            """Spent."""
-        await failure(scene)
-        assert scene.asked == ["a"]
 
 
 class TestWhatTheClientIsTold:

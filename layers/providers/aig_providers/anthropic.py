@@ -14,8 +14,8 @@ from aig.modalities.usage import Usage
 from aig_providers import wire
 from aig_providers.anthropic_messages import messages_body
 from aig_providers.claude_thinking import FORMAT
-from aig_providers.shapes import arguments_json, chunk, completion, tool_call
-from aig_providers.wire import Detail, HttpRequest, Post, count, parse_object
+from aig_providers.shapes import CallNumbers, arguments_json, chunk, completion, tool_call
+from aig_providers.wire import Detail, HttpRequest, Post, Whole, count, parse_object
 
 VERSION = "2023-06-01"
 _FINISH: Mapping[str, str] = {
@@ -158,10 +158,12 @@ class StreamParser:
         self._created = created
         self._id: Any = None
         self._role: dict[str, Any] = {"role": "assistant"}  # until it is said
-        self._calls: dict[Any, int] = {}  # block -> index of the call
+        self._calls = CallNumbers()
         self._silent: dict[Any, Any] = {}  # blocks of calls without arguments so far -> the input they began with
         self._usage: dict[str, Any] = {}
-        self.ended = False
+        self._counted = False  # whether the output has been counted: the count of the start stands for nothing
+        self.ended = False  # why it stopped has been said
+        self.over = False  # no event follows
 
     def feed(self, payload: bytes) -> list[ChatChunk]:
         """Raises UpstreamError for an error in the stream and for what is no event."""
@@ -178,6 +180,8 @@ class StreamParser:
                     return self._stop(event.get("index"))
                 case "message_delta":
                     return self._finish(event["delta"], event.get("usage"))
+                case "message_stop":
+                    self.over = True
                 case "error":
                     raise _stream_error(event["error"].get("type"))
         except (KeyError, TypeError, AttributeError):
@@ -211,7 +215,7 @@ class StreamParser:
                     delta["reasoning_content"] = detail["text"]
                 return [self._say(delta)]
             case "tool_use":
-                number = self._calls[index] = len(self._calls)
+                number = self._calls.begin(index)
                 self._silent[index] = block.get("input")
                 call = tool_call(_text(block, "id"), _text(block, "name"), "")
                 return [self._say({"tool_calls": [{"index": number, **call}]})]
@@ -246,7 +250,8 @@ class StreamParser:
 
     def _finish(self, delta: Mapping[str, Any], usage: Any) -> list[ChatChunk]:
         self._count(usage)
-        counted = parse_usage(self._usage)
+        self._counted = self._counted or (isinstance(usage, Mapping) and usage.get("output_tokens") is not None)
+        counted = parse_usage(self._usage) if self._counted else None
         reason = delta.get("stop_reason")
         if not isinstance(reason, str):
             return [ChatChunk(None, counted)] if counted else []
@@ -255,9 +260,10 @@ class StreamParser:
         said = self._say({"refusal": refusal} if refusal else {}, _finish(reason), **_stopped(delta))
         return [ChatChunk(said.body, counted)]
 
-
-def _is_last(payload: bytes) -> bool:
-    return len(payload) < 100 and b'"message_stop"' in payload
+    def whole(self) -> Whole:
+        if not self.ended:
+            return "no"
+        return "counted" if self._counted else "said"
 
 
 class AnthropicChat:
@@ -273,7 +279,9 @@ class AnthropicChat:
     ) -> AsyncGenerator[ChatChunk, None]:
         http = build_request(upstream, request, max_output_tokens)
         parser = StreamParser(int(time.time()))
-        events = wire.events(self._post, http, upstream, is_last=_is_last, read_detail=read_detail)
+        events = wire.events(
+            self._post, http, upstream, is_last=lambda _: parser.over, is_whole=parser.whole, read_detail=read_detail
+        )
         async with aclosing(events) as payloads:
             async for payload in payloads:
                 for piece in parser.feed(payload):

@@ -21,17 +21,20 @@ Send = Callable[[tuple[Text, ...]], Awaitable[EmbedResult]]
 async def embed_in_batches(upstream: Upstream, request: EmbedRequest, send: Send) -> EmbedResult:
     """The vectors of all inputs, and the sum of their usage: None if any part tells none.
 
-    A part that fails is sent again while there is room for that: those that are done have been paid for. Raises
-    UpstreamError with what they consumed when it fails all the same; the others are given up then.
+    A part that fails is sent again while there is room for that, here and in the budget of all calls: those that are
+    done have been paid for. Raises UpstreamError with what they consumed when it fails all the same, or when vectors
+    are of different lengths; the others are given up then.
     """
     parts = list(batches(request.inputs, upstream.max_batch, upstream.max_batch_tokens))
     room = asyncio.Semaphore(AT_ONCE)
     again = len(parts) // 5
+    lengths = set[int]()
 
     async def once(part: tuple[Text, ...]) -> EmbedResult:
         async with room:
             result = await send(part)
-        if len(result.vectors) != len(part):
+        lengths.update(map(len, result.vectors))  # of base64 texts they tell as much
+        if len(result.vectors) != len(part) or len(lengths) > 1:
             raise UpstreamError("malformed")
         return result
 
@@ -46,6 +49,7 @@ async def embed_in_batches(upstream: Upstream, request: EmbedRequest, send: Send
                     not (again and retries_left)
                     or error.kind not in ("rate_limited", "unavailable", "connect")
                     or wait > LONGEST_WAIT_S
+                    or not upstream.may_ask_again()
                 ):
                     raise
             again -= 1

@@ -5,9 +5,10 @@ boto3 blocks, so every call runs in a thread of this module's own. The reasons f
 
 import asyncio
 import base64
+import contextlib
 import re
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 from typing import Any, TypeVar
@@ -15,8 +16,10 @@ from typing import Any, TypeVar
 import boto3
 from botocore import exceptions
 from botocore.config import Config
+from botocore.eventstream import ParserError
 from botocore.parsers import ResponseParserError
 from pydantic_core import from_json, to_json
+from urllib3 import exceptions as http
 
 from aig.errors import UpstreamError, UpstreamKind
 from aig.modalities.chat import ChatChunk, ChatRequest, ChatResult
@@ -26,8 +29,8 @@ from aig.modalities.usage import Usage
 from aig_providers.batches import embed_in_batches
 from aig_providers.bedrock_messages import converse_arguments
 from aig_providers.claude_thinking import FORMAT
-from aig_providers.shapes import arguments_json, chunk, completion, tool_call, unsupported
-from aig_providers.wire import count, within
+from aig_providers.shapes import CallNumbers, arguments_json, chunk, completion, string, tool_call, unsupported
+from aig_providers.wire import GRACE_S, count, within
 
 T = TypeVar("T")
 
@@ -43,6 +46,10 @@ _FINISH: Mapping[str, str] = {
     "guardrail_intervened": "content_filter",
     "content_filtered": "content_filter",
 }
+_UNREADABLE = (
+    *(exceptions.BotoCoreError, ResponseParserError, ParserError),
+    *(AttributeError, LookupError, RecursionError, TypeError, ValueError),
+)
 _BROKEN = frozenset({"malformed_model_output", "malformed_tool_use"})
 _KINDS: Mapping[str, UpstreamKind] = {
     "throttlingexception": "rate_limited",
@@ -73,20 +80,24 @@ def _client(endpoint: str, connect_s: float, read_s: float) -> Any:
 
 
 async def _in_thread(work: Callable[[], T]) -> T:
-    """Raises UpstreamError for all that botocore raises."""
+    """Raises UpstreamError for all that botocore raises, and for what it lets through.
+
+    Of a stream it reads the connection itself, so that urllib3's errors come as they are; and its parsers take for
+    granted that an answer has the shape of the service's model.
+    """
     try:
         return await asyncio.get_running_loop().run_in_executor(_THREADS, work)
     except exceptions.ClientError as error:
         raise _client_error(error) from None
     except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError, exceptions.NoRegionError):
         raise UpstreamError("auth") from None
-    except (exceptions.ReadTimeoutError, exceptions.ConnectTimeoutError):
+    except (exceptions.ReadTimeoutError, exceptions.ConnectTimeoutError, http.TimeoutError):
         raise UpstreamError("timeout") from None
     except exceptions.ParamValidationError:
         raise UpstreamError("rejected", code="invalid_request_error") from None
-    except (exceptions.HTTPClientError, OSError):
+    except (exceptions.HTTPClientError, http.HTTPError, OSError):
         raise UpstreamError("connect") from None
-    except (exceptions.BotoCoreError, ResponseParserError, ValueError):  # an answer that cannot be read
+    except _UNREADABLE:
         raise UpstreamError("malformed") from None
 
 
@@ -117,7 +128,7 @@ def parse_usage(raw: Any, service_tier: Any = None) -> Usage | None:
             "cache_write_1h_tokens": hour,
             "output_tokens": count(raw, "outputTokens"),
         }
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, TypeError):
         return None
     tier = service_tier.get("type") if isinstance(service_tier, Mapping) else None
     return Usage(units, service_tier=tier if tier in ("flex", "priority") else None)  # type: ignore[arg-type]
@@ -134,8 +145,12 @@ def _thought(block: Mapping[str, Any], index: int) -> dict[str, Any]:
         data = base64.b64encode(block["redactedContent"]).decode()
         return {"type": "reasoning.encrypted", "data": data, "format": FORMAT, "index": index}
     said = block["reasoningText"]
-    detail = {"type": "reasoning.text", "text": said["text"], "format": FORMAT, "index": index}
+    detail = {"type": "reasoning.text", "text": string(said["text"]), "format": FORMAT, "index": index}
     return {**detail, "signature": said["signature"]} if said.get("signature") else detail
+
+
+def _tool_call(use: Mapping[str, Any], arguments: str) -> dict[str, Any]:
+    return tool_call(string(use["toolUseId"]), string(use["name"]), arguments)
 
 
 def parse_response(answer: Mapping[str, Any], created: int) -> ChatResult:
@@ -145,13 +160,15 @@ def parse_response(answer: Mapping[str, Any], created: int) -> ChatResult:
     calls: list[dict[str, Any]] = []
     try:
         for index, block in enumerate(answer["output"]["message"]["content"]):
+            if not isinstance(block, Mapping):
+                raise TypeError
             if "text" in block:
-                texts.append(block["text"])
+                texts.append(string(block["text"]))
             elif "reasoningContent" in block:
                 details.append(_thought(block["reasoningContent"], index))
             elif "toolUse" in block:
                 use = block["toolUse"]
-                calls.append(tool_call(use["toolUseId"], use["name"], arguments_json(use.get("input"))))
+                calls.append(_tool_call(use, arguments_json(use.get("input"))))
         finish = _finish(answer["stopReason"])
     except (KeyError, TypeError, AttributeError):
         raise UpstreamError("malformed") from None
@@ -173,10 +190,11 @@ class StreamParser:
         self._id = answer_id
         self._created = created
         self._role: dict[str, Any] = {"role": "assistant"}  # until it is said
-        self._calls: dict[Any, int] = {}  # block -> index of the call
+        self._calls = CallNumbers()
         self._silent: set[Any] = set()  # calls without arguments so far
         self._signed: set[Any] = set()  # blocks whose reasoning has said whose it is
         self.ended = False
+        self.counted = False
 
     def feed(self, event: Mapping[str, Any]) -> list[ChatChunk]:
         """Raises UpstreamError for what is no event."""
@@ -194,6 +212,7 @@ class StreamParser:
                         self.ended = True
                         return [said]
                     case "metadata":
+                        self.counted = True
                         return [ChatChunk(None, parse_usage(body.get("usage"), body.get("serviceTier")))]
         except (KeyError, TypeError, AttributeError):
             raise UpstreamError("malformed") from None
@@ -205,15 +224,15 @@ class StreamParser:
         return ChatChunk(chunk(self._id, self._created, delta, finish_reason, **more))
 
     def _call(self, index: Any, use: Mapping[str, Any]) -> list[ChatChunk]:
-        number = self._calls[index] = len(self._calls)
+        number = self._calls.begin(index)
         self._silent.add(index)
-        return [self._say({"tool_calls": [{"index": number, **tool_call(use["toolUseId"], use["name"], "")}]})]
+        return [self._say({"tool_calls": [{"index": number, **_tool_call(use, "")}]})]
 
     def _delta(self, index: Any, delta: Mapping[str, Any]) -> list[ChatChunk]:
         if "text" in delta:
-            return [self._say({"content": delta["text"]})] if delta["text"] else []
+            return [self._say({"content": text})] if (text := string(delta["text"])) else []
         if "toolUse" in delta:
-            text = delta["toolUse"].get("input") or ""
+            text = string(delta["toolUse"].get("input") or "")
             return [self._arguments(index, text)] if text and index in self._calls else []
         if "reasoningContent" in delta:
             return [self._say(self._reasoning(index, delta["reasoningContent"]))]
@@ -229,7 +248,8 @@ class StreamParser:
             return {"reasoning_details": [{**detail, "type": "reasoning.encrypted", "data": data}]}
         if "signature" in block:
             return {"reasoning_details": [{**detail, "signature": block["signature"]}]}
-        return {"reasoning_content": block["text"], "reasoning_details": [{**detail, "text": block["text"]}]}
+        text = string(block["text"])
+        return {"reasoning_content": text, "reasoning_details": [{**detail, "text": text}]}
 
     def _arguments(self, index: Any, text: str) -> ChatChunk:
         self._silent.discard(index)
@@ -238,6 +258,24 @@ class StreamParser:
     def _stop(self, index: Any) -> list[ChatChunk]:
         """A call without arguments has said none: an empty object is what it means."""
         return [self._arguments(index, "{}")] if index in self._silent else []
+
+
+async def _next(events: Iterator[Any], patience: float, parser: StreamParser) -> Any:
+    """The next event; None at the end, and where the answer is whole and no more comes. Raises UpstreamError."""
+    grace = GRACE_S["counted" if parser.counted else "said"] if parser.ended else patience
+    try:
+        return await within(min(grace, patience), _in_thread(partial(next, events, None)))
+    except UpstreamError:
+        if not parser.ended:
+            raise
+        return None
+
+
+def _close(stream: Any) -> None:
+    """A thread that still reads holds the lock that closing takes: it must be woken first, or this loop stood still."""
+    with contextlib.suppress(AttributeError, ValueError, RuntimeError, OSError):  # where there is nothing to wake
+        stream._raw_stream.shutdown()
+    _THREADS.submit(stream.close)
 
 
 class BedrockChat:
@@ -262,12 +300,12 @@ class BedrockChat:
         events, patience = iter(answer["stream"]), timeouts.first_byte
         try:
             # One event at a time: nothing is read that nobody takes, and no thread stays behind.
-            while (event := await within(patience, _in_thread(partial(next, events, None)))) is not None:
+            while (event := await _next(events, patience, parser)) is not None:
                 patience = timeouts.idle
                 for piece in parser.feed(event):
                     yield piece
         finally:
-            answer["stream"].close()  # wakes a thread that still reads
+            _close(answer["stream"])
         if not parser.ended:
             raise UpstreamError("malformed")
 

@@ -14,10 +14,12 @@ from aig_providers import wire
 from aig_providers.batches import embed_in_batches
 from aig_providers.shapes import (
     EFFORT_BUDGETS,
+    CallNumbers,
     chunk,
     completion,
     function_tools,
     refuse,
+    string,
     text_of,
     tool_call,
     tool_pictures_apart,
@@ -210,7 +212,7 @@ class StreamParser:
         self._created = created
         self._id: Any = None
         self._role: dict[str, Any] = {"role": "assistant"}  # until it is said
-        self._calls: dict[Any, int] = {}  # the event's index -> the call's
+        self._calls = CallNumbers()  # by the event's index
         self._silent: set[Any] = set()  # calls without arguments so far
         self.ended = False
 
@@ -224,7 +226,7 @@ class StreamParser:
                 case "content-start" | "content-delta":
                     return self._content(event["delta"]["message"]["content"])
                 case "tool-plan-delta":
-                    return [self._say({"content": _str(event["delta"]["message"]["tool_plan"])})]
+                    return [self._say({"content": string(event["delta"]["message"]["tool_plan"])})]
                 case "tool-call-start":
                     return self._call(event.get("index"), event["delta"]["message"]["tool_calls"])
                 case "tool-call-delta":
@@ -250,19 +252,19 @@ class StreamParser:
 
     def _content(self, content: Mapping[str, Any]) -> list[ChatChunk]:
         if content.get("thinking"):
-            return [self._say({"reasoning_content": _str(content["thinking"])})]
-        return [self._say({"content": _str(content["text"])})] if content.get("text") else []
+            return [self._say({"reasoning_content": string(content["thinking"])})]
+        return [self._say({"content": string(content["text"])})] if content.get("text") else []
 
     def _call(self, index: Any, call: Mapping[str, Any]) -> list[ChatChunk]:
-        number = self._calls[index] = len(self._calls)
+        number = self._calls.begin(index)
         arguments = call["function"].get("arguments") or ""
         if not arguments:
             self._silent.add(index)
-        made = tool_call(_str(call["id"]), _str(call["function"]["name"]), _str(arguments))
+        made = tool_call(string(call["id"]), string(call["function"]["name"]), string(arguments))
         return [self._say({"tool_calls": [{"index": number, **made}]})]
 
     def _arguments(self, index: Any, call: Mapping[str, Any]) -> list[ChatChunk]:
-        text = _str(call["function"].get("arguments") or "")
+        text = string(call["function"].get("arguments") or "")
         if not text:
             return []
         self._silent.discard(index)
@@ -273,16 +275,6 @@ class StreamParser:
             return []
         self._silent.discard(index)
         return [self._say({"tool_calls": [{"index": self._calls[index], "function": {"arguments": "{}"}}]})]
-
-
-def _str(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    return value
-
-
-def _is_last(payload: bytes) -> bool:
-    return b'"message-end"' in payload[:200]
 
 
 class CohereChat:
@@ -298,7 +290,7 @@ class CohereChat:
     ) -> AsyncGenerator[ChatChunk, None]:
         http = build_request(upstream, request, max_output_tokens)
         parser = StreamParser(int(time.time()))
-        events = wire.events(self._post, http, upstream, is_last=_is_last, read_detail=read_detail)
+        events = wire.events(self._post, http, upstream, is_last=lambda _: parser.ended, read_detail=read_detail)
         async with aclosing(events) as payloads:
             async for payload in payloads:
                 if payload == b"[DONE]":

@@ -16,8 +16,8 @@ from aig.modalities.usage import Usage
 from aig_providers import wire
 from aig_providers.batches import embed_in_batches
 from aig_providers.google_contents import FORMAT, generate_body
-from aig_providers.shapes import arguments_json, chunk_of, completion_of, tool_call, unsupported
-from aig_providers.wire import Detail, HttpRequest, Post, count, parse_object
+from aig_providers.shapes import arguments_json, chunk_of, completion_of, string, tool_call, unsupported
+from aig_providers.wire import Detail, HttpRequest, Post, Whole, count, parse_object
 
 _FILTERED = frozenset(
     {"SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "MODEL_ARMOR"}
@@ -100,6 +100,48 @@ def parse_usage(raw: Any) -> Usage | None:
     return Usage(units, service_tier=told)  # type: ignore[arg-type]
 
 
+# `.name`, `[0]` and `['name']`: a number behind a dot is a name.
+_PATH = re.compile(r"\$(?:\.[^.\[\]]+|\[\d{1,6}\]|\['[^']*'\])+")
+_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]|\['([^']*)'\]")
+
+
+class _OpenCall:
+    """A call whose arguments come in pieces."""
+
+    def __init__(self, call_id: Any, name: str, args: Any, signature: Any) -> None:
+        self.id, self.name, self.signature = call_id, name, signature
+        self.args: Any = args
+        self.unfinished: set[str] = set()  # the paths of values that go on
+
+    def add(self, piece: Mapping[str, Any]) -> None:
+        """One more piece; texts come in several. Raises ValueError and its like for a path that leads nowhere."""
+        path = piece["jsonPath"]
+        if not _PATH.fullmatch(path):
+            raise ValueError(path)
+        keys = [int(at) if at else name or quoted for name, at, quoted in _STEP.findall(path)]
+        value = next((piece[kind] for kind in ("stringValue", "numberValue", "boolValue") if kind in piece), None)
+        self.args = self.args if self.args is not None else {}
+        _put(self.args, keys, value)
+        (self.unfinished.add if piece.get("willContinue") else self.unfinished.discard)(path)
+
+
+def _put(node: Any, keys: list[int | str], value: Any) -> None:
+    """A value where the keys lead to; a text behind the one that is there. Lists grow by one: pieces come in order."""
+    for key, following in zip(keys, [*keys[1:], None], strict=True):
+        if isinstance(key, int):
+            if key > len(node):
+                raise IndexError
+            node += [None] * (key == len(node))
+            there = node[key]
+        else:
+            there = node.get(key)
+        if following is None:
+            node[key] = there + value if isinstance(there, str) and isinstance(value, str) else value
+        elif there is None:
+            node[key] = [] if isinstance(following, int) else {}
+        node = node[key]
+
+
 class _Candidate:
     """One of the answers: what its parts say, as deltas of a message."""
 
@@ -110,7 +152,7 @@ class _Candidate:
         self._said = False
         self._calls = 0
         self._parts = 0
-        self._open: dict[str, Any] | None = None  # a call whose arguments come in pieces
+        self._open: _OpenCall | None = None
 
     def deltas(self, parts: list[Any], call_prefix: str) -> list[dict[str, Any]]:
         """Raises TypeError and its like for what are no parts."""
@@ -124,14 +166,11 @@ class _Candidate:
         signature = part.get("thoughtSignature")
         if "functionCall" in part:
             return self._call(part["functionCall"], signature, call_prefix)
-        text = part.get("text")
+        text = string(part.get("text") or "")
         if part.get("thought"):
-            if not text:
-                return []
-            detail = {"type": "reasoning.text", "text": text, "format": FORMAT, "index": self._parts}
-            return [{"reasoning_content": text, "reasoning_details": [detail]}]
+            return self._thought(text, signature)
         delta: dict[str, Any] = {}
-        if isinstance(text, str) and text:
+        if text:
             delta["content"], self._said = text, True
         if isinstance(signature, str):
             detail = {"type": "reasoning.encrypted", "data": signature, "format": FORMAT, "index": self._parts}
@@ -142,23 +181,51 @@ class _Candidate:
             delta["images"] = [{"index": self._parts, "type": "image_url", "image_url": {"url": url}}]
         return [delta] if delta else []
 
+    def _thought(self, text: str, signature: Any) -> list[dict[str, Any]]:
+        detail = {"type": "reasoning.text", "text": text, "format": FORMAT, "index": self._parts}
+        if isinstance(signature, str):
+            detail["signature"] = signature
+        elif not text:
+            return []
+        return [{**({"reasoning_content": text} if text else {}), "reasoning_details": [detail]}]
+
     def _call(self, call: Mapping[str, Any], signature: Any, call_prefix: str) -> list[dict[str, Any]]:
-        """A call comes whole, or begins with its name, goes on with pieces of arguments and ends with nothing."""
+        """A call comes whole, or begins with its name, goes on with pieces of arguments and ends with nothing.
+
+        Or with the next call's name, or the answer's end, where the last piece was forgotten.
+        """
+        made: list[dict[str, Any]] = []
         if "name" in call:
-            self._open = {"id": call.get("id"), "name": call["name"], "args": call.get("args"), "signature": signature}
+            made = self._close(call_prefix)
+            self._open = _OpenCall(call.get("id"), string(call["name"]), call.get("args"), signature)
+        if self._open is None:
+            return made
+        for piece in call.get("partialArgs") or ():
+            self._open.add(piece)
+        return made if call.get("willContinue") else made + self._close(call_prefix)
+
+    def _close(self, call_prefix: str, *, cut: bool = False) -> list[dict[str, Any]]:
+        """The call whose arguments came in pieces, as it is. Raises TypeError if one of them has no end, but for `cut`.
+
+        A tool must not run on half a text; who is told that the answer was cut for its length knows that it may be.
+        """
         if self._open is None:
             return []
-        for piece in call.get("partialArgs") or ():
-            self._open["args"] = _with(self._open["args"] or {}, piece)
-        if call.get("willContinue"):
-            return []
         made, self._open = self._open, None
-        call_id = made["id"] or f"{call_prefix}_{self.index}_{self._calls}"
-        said = {"index": self._calls, **tool_call(str(call_id), str(made["name"]), arguments_json(made["args"]))}
-        if isinstance(made["signature"], str):
-            said["extra_content"] = {"google": {"thought_signature": made["signature"]}}
+        if made.unfinished and not cut:
+            raise TypeError
+        call_id = made.id or f"{call_prefix}_{self.index}_{self._calls}"
+        said = {"index": self._calls, **tool_call(str(call_id), made.name, arguments_json(made.args))}
+        if isinstance(made.signature, str):
+            said["extra_content"] = {"google": {"thought_signature": made.signature}}
         self._calls += 1
         return [{"tool_calls": [said]}]
+
+    def last(self, reason: Any, call_prefix: str) -> list[dict[str, Any]]:
+        """What an answer that ends has not said yet; of one that was filtered or has failed, nothing."""
+        if reason in _FILTERED or reason in _FAILED:
+            self._open = None
+        return self._close(call_prefix, cut=reason == "MAX_TOKENS")
 
     def end(self, reason: Any) -> str:
         """The finish reason. Raises UpstreamError for a model that has failed and said nothing."""
@@ -171,26 +238,6 @@ class _Candidate:
         else:
             self.finish = "tool_calls" if self._calls else "stop"
         return self.finish
-
-
-def _with(args: dict[str, Any], piece: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments with one more piece; texts come in several. Paths are `$.name` and `$.name[0].other`."""
-    keys = [int(key) if key.isdigit() else key for key in re.findall(r"[^.$\[\]]+", piece["jsonPath"])]
-    value = next((piece[kind] for kind in ("stringValue", "numberValue", "boolValue") if kind in piece), None)
-    node: Any = args
-    for key, following in zip(keys, [*keys[1:], None], strict=True):
-        if isinstance(key, int):
-            while len(node) <= key:
-                node.append(None)
-            there = node[key]
-        else:
-            there = node.get(key)
-        if following is None:
-            node[key] = there + value if isinstance(there, str) and isinstance(value, str) else value
-        elif there is None:
-            node[key] = [] if isinstance(following, int) else {}
-        node = node[key]
-    return args
 
 
 def _logprobs(result: Any) -> dict[str, Any] | None:
@@ -239,15 +286,15 @@ class Parser:
             raise UpstreamError("malformed") from None
         return found
 
-    def _candidate(self, candidate: Mapping[str, Any], index: int) -> list[dict[str, Any]]:
+    def _candidate(self, candidate: Mapping[str, Any], index: Any) -> list[dict[str, Any]]:
+        if type(index) is not int:
+            raise TypeError
         state = self._candidates.setdefault(index, _Candidate(index))
         parts = (candidate.get("content") or {}).get("parts") or []
-        found: list[dict[str, Any]] = [
-            {"index": index, "delta": delta, "finish_reason": None}
-            for delta in state.deltas(parts, f"call_{self.id or '0'}")
-        ]
-        if candidate.get("finishReason"):
-            reason = candidate["finishReason"]
+        call_prefix, reason = f"call_{self.id or '0'}", candidate.get("finishReason")
+        deltas = state.deltas(parts, call_prefix) + (state.last(reason, call_prefix) if reason else [])
+        found: list[dict[str, Any]] = [{"index": index, "delta": delta, "finish_reason": None} for delta in deltas]
+        if reason:
             end = {"finish_reason": state.end(reason), "native_finish_reason": reason}
             found.append({"index": index, "delta": {}, **end})
         if found and (logprobs := _logprobs(candidate.get("logprobsResult"))):
@@ -259,6 +306,12 @@ class Parser:
     @property
     def ended(self) -> bool:
         return bool(self._candidates) and all(candidate.finish for candidate in self._candidates.values())
+
+    def whole(self, candidates: int) -> Whole:
+        """`candidates` is how many were asked for."""
+        if not self.ended or len(self._candidates) < candidates:
+            return "no"
+        return "counted" if self.usage else "said"
 
 
 def _stream_error(error: Any) -> UpstreamError:
@@ -310,7 +363,15 @@ class GoogleChat:
     ) -> AsyncGenerator[ChatChunk, None]:
         http = build_request(upstream, request, max_output_tokens)
         parser = Parser(int(time.time()))
-        events = wire.events(self._post, http, upstream, is_last=lambda _: False, read_detail=read_detail)
+        asked = request.body.get("n") or 1
+        events = wire.events(
+            self._post,
+            http,
+            upstream,
+            is_last=lambda _: False,
+            is_whole=lambda: parser.whole(asked),
+            read_detail=read_detail,
+        )
         async with aclosing(events) as payloads:
             async for payload in payloads:
                 for choice in parser.choices(payload):
@@ -334,9 +395,18 @@ class GoogleEmbed:
                 vectors = [encoded(entry["values"], request.encoding) for entry in body["embeddings"]]
             except (TypeError, KeyError, ValueError):
                 raise UpstreamError("malformed") from None
-            return EmbedResult(vectors, parse_usage(body.get("usageMetadata")))
+            return EmbedResult(vectors, embed_usage(body.get("usageMetadata")))
 
         return await embed_in_batches(upstream, request, send)
+
+
+def embed_usage(raw: Any) -> Usage | None:
+    """What was read is all that there is: an embedding says nothing."""
+    try:
+        told = isinstance(raw, Mapping) and raw.get("promptTokenCount") is not None
+        return Usage({"input_tokens": count(raw, "promptTokenCount")}) if told else None
+    except ValueError:
+        return None
 
 
 def embed_body(upstream: Upstream, request: EmbedRequest, batch: tuple[Text, ...]) -> dict[str, Any]:

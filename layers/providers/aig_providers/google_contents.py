@@ -175,15 +175,20 @@ def _calls(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _model(message: Mapping[str, Any], quirks: Collection[str]) -> list[Part]:
-    """Text and calls with the signatures they came with. Thoughts themselves are not sent back.
+    """Text and calls with the signatures they came with. Of the thoughts, those are sent back that are signed.
 
     Gemini 3 refuses a turn whose first call has none, as one from another model has, but for Google's word for that.
     """
+    details = own_details(message, FORMAT)
     signatures = [
-        d["data"] for d in own_details(message, FORMAT) if d["type"] == "reasoning.encrypted" and d.get("data")
+        detail["data"] for detail in details if detail["type"] == "reasoning.encrypted" and detail.get("data")
     ]
     text = text_of(message.get("content"))
-    parts: list[Part] = []
+    parts: list[Part] = [
+        {"text": detail.get("text") or "", "thought": True, "thoughtSignature": detail["signature"]}
+        for detail in details
+        if detail["type"] == "reasoning.text" and detail.get("signature")
+    ]
     if text or signatures:
         signed = {"thoughtSignature": signatures[-1]} if signatures else {}
         parts.append({"text": text, **signed})

@@ -14,9 +14,22 @@ from aig_providers import wire
 from aig_providers.batches import embed_in_batches
 from aig_providers.compatible_body import compatible_body
 from aig_providers.shapes import arguments_json, parse_embeddings, text_of
-from aig_providers.wire import HttpRequest, Post, count, parse_object, post_json, told_error
+from aig_providers.wire import HttpRequest, Post, Whole, count, parse_object, post_json, told_error
 
 _TIERS_WITH_PRICES = frozenset({"flex", "priority"})
+# What a completion, and a chunk of one, have beside their choices. What else a vendor says is for us at most: it could
+# name an account of ours.
+_TOLD: Mapping[str, type] = {
+    "id": str,
+    "object": str,
+    "created": int,
+    "model": str,
+    "service_tier": str,
+    "system_fingerprint": str,
+    "metadata": dict,
+    "moderation": dict,
+    "obfuscation": str,
+}
 _FINISH = {"model_length": "length", "end_turn": "stop", "max_tokens": "length"}
 
 
@@ -70,8 +83,8 @@ def parse_usage(raw: Any, service_tier: Any = None) -> Usage | None:
     )
 
 
-def _take_usage(body: dict[str, Any]) -> Usage | None:
-    """The usage, from where vendors put it, taken out of the body."""
+def _take_usage(body: dict[str, Any]) -> Any:
+    """The usage as it is told, from where vendors put it, taken out of the body."""
     raw = body.pop("usage", None)
     vendor = body.get("x_groq")
     if raw is None and isinstance(vendor, Mapping):
@@ -79,7 +92,7 @@ def _take_usage(body: dict[str, Any]) -> Usage | None:
     if raw is None and isinstance(body.get("choices"), list):
         nested = [choice.pop("usage", None) for choice in body["choices"] if isinstance(choice, dict)]
         raw = next((usage for usage in nested if usage is not None), None)
-    return parse_usage(raw, body.get("service_tier"))
+    return raw
 
 
 def _kept_for(usage: Usage | None, request: ChatRequest) -> Usage | None:
@@ -135,20 +148,38 @@ def _texts(parts: list[Any]) -> list[Mapping[str, Any]]:
     return [part for part in parts if isinstance(part, Mapping) and isinstance(part.get("text"), str)]
 
 
+def _shown(body: Mapping[str, Any], choices: list[dict[str, Any]]) -> dict[str, Any]:
+    told = {name: body[name] for name, kind in _TOLD.items() if name in body and isinstance(body[name], kind | None)}
+    return {**told, "choices": choices}
+
+
 def parse_response(payload: bytes) -> ChatResult:
     """The body of a 200. Raises UpstreamError if it is not a completion with a message."""
     body = parse_object(payload)
-    usage = _take_usage(body)
-    if not _choices(body, "message"):
+    usage = parse_usage(_take_usage(body), body.get("service_tier"))
+    choices = _choices(body, "message")
+    if not choices:
         raise UpstreamError("malformed")
-    return ChatResult(body, usage)
+    return ChatResult(_shown(body, choices), usage)
 
 
-def parse_event(payload: bytes) -> ChatChunk:
-    """One `data` payload. Raises UpstreamError for an error that the provider sends in the stream."""
-    body = parse_object(payload)
-    usage = _take_usage(body)
-    return ChatChunk(body if _choices(body, "delta") else None, usage)
+class EventParser:
+    """`data` payloads in, chunks out. Usage may be told in pieces, one count in this event and one in that."""
+
+    def __init__(self) -> None:
+        self._usage: dict[str, Any] = {}
+
+    def feed(self, payload: bytes) -> ChatChunk:
+        """Raises UpstreamError for an error that the provider sends in the stream, and for what is no chunk."""
+        body = parse_object(payload)
+        raw = _take_usage(body)
+        usage = None
+        if isinstance(raw, Mapping):
+            # The last count stands, but for a nothing behind a something: that is one that was not made.
+            self._usage |= {name: value for name, value in raw.items() if value or name not in self._usage}
+            usage = parse_usage(self._usage, body.get("service_tier"))
+        choices = _choices(body, "delta")
+        return ChatChunk(_shown(body, choices) if choices else None, usage)
 
 
 def _is_done(payload: bytes) -> bool:
@@ -158,12 +189,25 @@ def _is_done(payload: bytes) -> bool:
 class _Progress:
     """Which choices of a stream have begun and which have ended: an early end must not pass for an answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, choices: int) -> None:
+        self._choices = choices  # that were asked for
         self._open: dict[int, str] = {}  # index -> the reason it would end for
         self._ended: set[int] = set()
         self._last: dict[str, Any] = {}
+        self._counted = False  # whether usage was told since the last choice ended
 
-    def see(self, body: dict[str, Any]) -> None:
+    def see(self, chunk: ChatChunk) -> None:
+        if chunk.body is not None:
+            self._see(chunk.body)
+        self._counted = self._counted or chunk.usage is not None
+
+    def whole(self) -> Whole:
+        if self._open or len(self._ended) < self._choices:
+            return "no"
+        return "counted" if self._counted else "said"
+
+    def _see(self, body: dict[str, Any]) -> None:
+        self._counted = False
         for choice in body["choices"]:
             self._last = body
             index = choice.get("index") or 0
@@ -200,17 +244,18 @@ class OpenAICompatibleChat:
         self, upstream: Upstream, request: ChatRequest, max_output_tokens: int
     ) -> AsyncGenerator[ChatChunk, None]:
         http = build_request(upstream, request, max_output_tokens)
-        progress, counted, done = _Progress(), False, False
-        async with aclosing(wire.events(self._post, http, upstream, is_last=_is_done)) as payloads:
+        progress, parser = _Progress(request.body.get("n") or 1), EventParser()
+        counted, done = False, False
+        events = wire.events(self._post, http, upstream, is_last=_is_done, is_whole=progress.whole)
+        async with aclosing(events) as payloads:
             async for payload in payloads:
                 if _is_done(payload):
                     done = True
                     continue
-                chunk = parse_event(payload)
+                chunk = parser.feed(payload)
                 chunk = replace(chunk, usage=_kept_for(chunk.usage, request)) if chunk.usage else chunk
                 counted = counted or chunk.usage is not None
-                if chunk.body is not None:
-                    progress.see(chunk.body)
+                progress.see(chunk)
                 yield chunk
         if missing := progress.end(counted=counted, done=done):
             yield ChatChunk(missing)

@@ -8,7 +8,7 @@ from aig.modalities.chat import ChatChunk, ChatResult
 from aig.modalities.usage import Usage
 from aig_providers.openai_compatible import parse_usage
 from aig_providers.responses_input import FORMAT
-from aig_providers.shapes import chunk, completion, tool_call
+from aig_providers.shapes import CallNumbers, chunk, completion, tool_call
 from aig_providers.wire import OUT_OF_CREDIT, parse_object
 
 _KINDS: Mapping[str, UpstreamKind] = {"rate_limit_exceeded": "rate_limited", "server_error": "unavailable"}
@@ -157,7 +157,8 @@ class StreamParser:
         self._created = created
         self._id: Any = None
         self._role: dict[str, Any] = {"role": "assistant"}  # until it is said
-        self._calls: dict[Any, tuple[int, str]] = {}  # output index -> index of the call, and its type
+        self._calls = CallNumbers()  # by output index
+        self._types: dict[Any, str] = {}  # of the items that are calls
         self._silent: set[Any] = set()  # the output indexes of calls that have no input so far
         self._speaking: Any = None  # the output index of the message that speaks
         self._thinking: Any = None  # the part of the reasoning that is told
@@ -207,8 +208,8 @@ class StreamParser:
         if item.get("type") not in _CALLS:
             return []
         kind, inside = _CALLS[item["type"]]
-        number = len(self._calls)
-        self._calls[index] = number, item["type"]
+        number = self._calls.begin(index)
+        self._types[index] = item["type"]
         self._silent.add(index)
         call = {"index": number, "id": _text(item["call_id"]), "type": kind}
         return [self._say({"tool_calls": [{**call, kind: {"name": _text(item["name"]), inside: ""}}]})]
@@ -217,9 +218,8 @@ class StreamParser:
         if index not in self._calls or not text:
             return []
         self._silent.discard(index)
-        number, item_type = self._calls[index]
-        kind, inside = _CALLS[item_type]
-        return [self._say({"tool_calls": [{"index": number, kind: {inside: text}}]})]
+        kind, inside = _CALLS[self._types[index]]
+        return [self._say({"tool_calls": [{"index": self._calls[index], kind: {inside: text}}]})]
 
     def _speak(self, event: Mapping[str, Any], index: Any) -> list[ChatChunk]:
         text = _text(event["delta"])
@@ -249,6 +249,6 @@ class StreamParser:
         return begun + self._argue(index, whole)
 
     def _end(self, response: Mapping[str, Any]) -> list[ChatChunk]:
-        finish = finish_reason(response, called=bool(self._calls))
+        finish = finish_reason(response, called=self._calls.begun > 0)
         self.ended = True
         return [ChatChunk(self._say(self._phase, finish).body, usage_of(response))]

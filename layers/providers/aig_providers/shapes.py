@@ -78,8 +78,38 @@ def _head(answer_id: Any, created: int, kind: str) -> dict[str, Any]:
     return {"id": answer_id if isinstance(answer_id, str) else "chatcmpl-0", "object": kind, "created": created}
 
 
+def string(value: Any) -> str:
+    """A text that an answer must have. Raises TypeError for anything else."""
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
 def tool_call(call_id: str, name: str, arguments: str) -> dict[str, Any]:
     return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+class CallNumbers:
+    """The numbers of a stream's tool calls, by the block that each is in.
+
+    A block's own number is none: it comes twice where a message is begun anew, and some send none at all.
+    """
+
+    def __init__(self) -> None:
+        self._by_block: dict[Any, int] = {}
+        self.begun = 0
+
+    def begin(self, block: Any) -> int:
+        """The next number, for the call that this block is from here on. Raises TypeError for a block that is none."""
+        number = self._by_block[block] = self.begun
+        self.begun += 1
+        return number
+
+    def __contains__(self, block: Any) -> bool:
+        return block in self._by_block
+
+    def __getitem__(self, block: Any) -> int:
+        return self._by_block[block]
 
 
 def arguments_json(value: Any) -> str:
@@ -156,6 +186,13 @@ def own_details(message: Mapping[str, Any], form: str) -> list[Mapping[str, Any]
     return [detail for detail in message.get("reasoning_details") or () if detail.get("format") == form]
 
 
+def _index(entry: Mapping[str, Any]) -> int:
+    index = entry["index"]
+    if type(index) is not int:
+        raise TypeError
+    return index
+
+
 EFFORT_BUDGETS: Mapping[str, int] = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16_384, "xhigh": 32_768}
 
 
@@ -163,15 +200,15 @@ def parse_embeddings(payload: bytes, encoding: Encoding) -> EmbedResult:
     """The vectors by their index, which vendors may send in any order. Raises UpstreamError."""
     body = parse_object(payload)
     try:
-        entries = sorted(body["data"], key=lambda entry: int(entry["index"]))
-        if [entry["index"] for entry in entries] != list(range(len(entries))):
+        entries = sorted(body["data"], key=_index)
+        if [_index(entry) for entry in entries] != list(range(len(entries))):
             raise ValueError("index")
         vectors = [encoded(entry["embedding"], encoding) for entry in entries]
     except (TypeError, KeyError, ValueError):
         raise UpstreamError("malformed") from None
     raw = body.get("usage")
     try:
-        told = isinstance(raw, Mapping) and (raw.get("prompt_tokens") or raw.get("total_tokens")) is not None
+        told = isinstance(raw, Mapping) and any(raw.get(name) is not None for name in ("prompt_tokens", "total_tokens"))
         usage = Usage({"input_tokens": count(raw, "prompt_tokens") or count(raw, "total_tokens")}) if told else None
     except ValueError:
         usage = None

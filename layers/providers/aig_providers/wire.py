@@ -9,7 +9,7 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import aiohttp
 from pydantic_core import from_json, to_json
@@ -22,6 +22,10 @@ T = TypeVar("T")
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 FINISH_S = 0.1
+# How far an answer is whole before its stream has ended, and how many seconds of silence end it then: its usage may
+# come in an event of its own, and a count may be told once more.
+Whole = Literal["no", "said", "counted"]
+GRACE_S: Mapping[Whole, float] = {"said": 2.0, "counted": 0.5}
 IDLE_S = 10.0
 MAX_LINE_BYTES = 8 * 1024 * 1024
 
@@ -193,7 +197,7 @@ _CODES = OUT_OF_CREDIT | frozenset(
         "unsupported_value",
     }
 )
-_PARAM = re.compile(r"[A-Za-z][A-Za-z0-9_.\[\]]{0,63}")
+_PATH = re.compile(r"\w[\w.\[\]]{0,199}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,15 +216,20 @@ ReadDetail = Callable[[Any], Detail]
 def common_detail(body: Any) -> Detail:
     """The error body that most vendors share. Raises what indexing raises for another."""
     error = body["error"]
-    code = error.get("code")
-    ours = code in OUT_OF_CREDIT or {code, error.get("type")} & _KEY_REFUSED
+    code, kind = _slug(error.get("code")), _slug(error.get("type"))
+    ours = code in OUT_OF_CREDIT or {code, kind} & _KEY_REFUSED
     return Detail("auth" if ours else None, code, error.get("param"))
+
+
+def _slug(value: Any) -> str | None:
+    """Some vendors put a number there, and any could put a table."""
+    return value if isinstance(value, str) else None
 
 
 def told_error(error: Any) -> UpstreamError:
     """An error that stands in an answer with status 200, or in a stream: its own words for what its status would be."""
     table = error if isinstance(error, Mapping) else {}
-    code, kind = table.get("code"), table.get("type")
+    code, kind = _slug(table.get("code")), _slug(table.get("type"))
     status = next((value for name in ("status_code", "status", "code") if type(value := table.get(name)) is int), None)
     if code in OUT_OF_CREDIT or kind in OUT_OF_CREDIT:
         return UpstreamError("auth", status=status)
@@ -247,12 +256,12 @@ def status_error(
     status: int,
     headers: Mapping[str, str],
     body: bytes,
-    secret: str | None = None,
+    sent: bytes = b"",
     read_detail: ReadDetail = common_detail,
 ) -> UpstreamError:
     """What a status other than 200 means, with what the body's structure adds; its prose is dropped.
 
-    `secret` is the key that was sent: a field name that holds it is dropped.
+    `sent` is the body of the request: a field that it does not have is not named, for it could be anything.
     """
     detail, read = Detail(), False
     with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError, IndexError):
@@ -262,9 +271,7 @@ def status_error(
     kind = detail.kind or _STATUS_KINDS.get(status) or ("rejected" if 400 <= status < 500 else "unavailable")
     if status == 403 and not read:  # a page of something that stands before the provider
         kind = "unavailable"
-    param = detail.param if isinstance(detail.param, str) and _PARAM.fullmatch(detail.param) else None
-    if param and secret and secret.lower() in param.lower():
-        param = None
+    param = detail.param if isinstance(detail.param, str) and _is_in(sent, detail.param) else None
     wait = retry_after(headers)
     return UpstreamError(
         kind,
@@ -273,6 +280,24 @@ def status_error(
         param=param,
         retry_after=(detail.retry_after if wait is None else wait) if kind in ("rate_limited", "unavailable") else None,
     )
+
+
+def _is_in(sent: bytes, path: str) -> bool:
+    """Whether a path such as `tools[0].function.name` or `messages.0.content` leads to a field of this body."""
+    if not _PATH.fullmatch(path):
+        return False
+    try:
+        node = from_json(sent)
+    except ValueError:
+        return False
+    for step in re.findall(r"\w+", path):
+        if isinstance(node, dict) and step in node:
+            node = node[step]
+        elif isinstance(node, list) and step in map(str, range(len(node))):
+            node = node[int(step)]
+        else:
+            return False
+    return True
 
 
 class SseReader:
@@ -335,7 +360,7 @@ async def exchange(
         async with post(request, upstream.timeouts) as reply:
             payload = await read_all(reply)
             if reply.status != 200:
-                raise status_error(reply.status, reply.headers, payload, upstream.api_key, read_detail)
+                raise status_error(reply.status, reply.headers, payload, request.body, read_detail)
             return payload
 
     return await within(upstream.timeouts.total, answer())
@@ -347,11 +372,13 @@ async def events(
     upstream: Upstream,
     *,
     is_last: Callable[[bytes], bool],
+    is_whole: Callable[[], Whole] = lambda: "no",
     read_detail: ReadDetail = common_detail,
 ) -> AsyncGenerator[bytes, None]:
     """The `data` payloads of a stream, each as soon as it is complete, up to the last or the end. Raises UpstreamError.
 
-    Whoever leaves early closes the generator, and with it the connection.
+    `is_whole` is asked after each. An answer that is whole is not lost because its server says no end to it, or breaks
+    off before it does. Whoever leaves early closes the generator, and with it the connection.
     """
     timeouts = upstream.timeouts
     async with AsyncExitStack() as stack:
@@ -360,11 +387,11 @@ async def events(
             reply = await stack.enter_async_context(post(request, timeouts))
             if reply.status != 200:
                 body = await read_all(reply)
-                raise status_error(reply.status, reply.headers, body, upstream.api_key, read_detail)
+                raise status_error(reply.status, reply.headers, body, request.body, read_detail)
             return reply
 
         reply = await within(timeouts.first_byte, head())
-        async for payload in sse_payloads(reply, timeouts):
+        async for payload in sse_payloads(reply, timeouts, is_whole):
             yield payload
             if is_last(payload):
                 await finish(reply)
@@ -395,15 +422,28 @@ def count(table: Any, name: str) -> int:
     return value
 
 
-async def sse_payloads(reply: Reply, timeouts: Timeouts) -> AsyncIterator[bytes]:
+async def sse_payloads(
+    reply: Reply, timeouts: Timeouts, is_whole: Callable[[], Whole] = lambda: "no"
+) -> AsyncIterator[bytes]:
     """The `data` payloads of a stream, each as soon as it is complete. Raises UpstreamError."""
     reader, patience = SseReader(), timeouts.first_byte
-    while piece := await within(patience, reply.read_some()):
+    while piece := await _piece(reply, patience, is_whole):
         patience = timeouts.idle
         for payload in reader.feed(piece):
             yield payload
     for payload in reader.end():
         yield payload
+
+
+async def _piece(reply: Reply, patience: float, is_whole: Callable[[], Whole]) -> bytes:
+    """What comes next, or nothing where all that matters has come and nothing more does."""
+    grace = GRACE_S[whole] if (whole := is_whole()) != "no" else None
+    try:
+        return await within(patience if grace is None else min(grace, patience), reply.read_some())
+    except UpstreamError:
+        if grace is None:
+            raise
+        return b""
 
 
 async def finish(reply: Reply) -> None:

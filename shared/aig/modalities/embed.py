@@ -1,6 +1,7 @@
 """Embeddings: texts, or token ids, to vectors in the same order."""
 
 import base64
+import math
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -92,12 +93,24 @@ def from_base64(text: str) -> list[float]:
 
 
 def encoded(vector: Any, encoding: Encoding) -> Vector:
-    """A vector as a provider sent it, in the encoding that was asked for. Raises ValueError for what is no vector."""
+    """A vector as a provider sent it, in the encoding that was asked for. Raises ValueError for what is no vector.
+
+    One is at least one number, and all of its numbers are finite as float32.
+    """
     if isinstance(vector, str):
-        return vector if encoding == "base64" else from_base64(vector)
-    if not isinstance(vector, list) or not vector or not all(type(number) in (int, float) for number in vector):
+        numbers = array("f", base64.b64decode(vector, validate=True))
+    elif isinstance(vector, list) and {*map(type, vector)} <= {int, float}:
+        try:
+            numbers = array("f", vector)
+        except OverflowError:
+            raise ValueError("too large") from None
+    else:
         raise ValueError("not a vector")
-    return to_base64(vector) if encoding == "base64" else vector
+    if not numbers or not math.isfinite(sum(numbers)):  # no sum of float32 is too large for a float
+        raise ValueError("not a vector")
+    if isinstance(vector, str):
+        return vector if encoding == "base64" else numbers.tolist()
+    return base64.b64encode(numbers.tobytes()).decode() if encoding == "base64" else vector
 
 
 def answer_body(result: EmbedResult, usage: Usage) -> dict[str, Any]:

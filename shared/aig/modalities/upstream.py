@@ -39,6 +39,10 @@ async def _always_first(_: str) -> bool:
     return True
 
 
+def _always() -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Upstream:
     """`model_id` is the provider's own name of the model. `session` names the (key, x-sandbox-id) of the caller."""
@@ -58,3 +62,5 @@ class Upstream:
     dimensions: int | None = None  # what the model embeds to if nobody asks otherwise
     # Whether this is the first call ever with that text: the only memory an adapter has.
     first_time: Callable[[str], Awaitable[bool]] = _always_first
+    # Whether an adapter that sends several requests for a call may send one of them again; it is counted then.
+    may_ask_again: Callable[[], bool] = _always

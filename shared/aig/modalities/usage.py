@@ -50,15 +50,16 @@ class Usage:
     estimated: bool = False
     service_tier: str | None = None
 
-    def at_least(self, earlier: "Usage | None") -> "Usage":
-        """This, or what was told earlier if that is more: counts of a stream only grow, whatever order they come in.
+    def after(self, earlier: "Usage | None") -> "Usage":
+        """What stands of a stream that told its usage before: this, which is the last, unless it is of nothing at all.
 
         One of the two as it is: the classes are disjoint, and a token that is told apart later was in another before.
+        An adapter whose provider tells it in pieces puts these together.
         """
         if earlier is None:
             return self
-        greater = self if sum(self.units.values()) >= sum(earlier.units.values()) else earlier
-        return Usage(greater.units, greater.estimated, self.service_tier or earlier.service_tier)
+        stands = self if any(self.units.values()) else earlier
+        return Usage(stands.units, stands.estimated, self.service_tier or earlier.service_tier)
 
     def total(self, units: tuple[Unit, ...]) -> int:
         return sum(self.units.get(unit, 0) for unit in units)

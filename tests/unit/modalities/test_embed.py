@@ -1,5 +1,6 @@
 """Embeddings: what a request asks for, how it is cut into batches, and vectors in either encoding."""
 
+import math
 from array import array
 from typing import Any
 
@@ -13,6 +14,7 @@ from aig.modalities.demand import TEXT_IN
 from aig.modalities.embed import (
     EmbedRequest,
     EmbedResult,
+    Encoding,
     Text,
     answer_body,
     batches,
@@ -23,7 +25,7 @@ from aig.modalities.embed import (
 )
 from aig.modalities.usage import Usage
 
-singles = st.lists(st.floats(width=32, allow_nan=False), min_size=1, max_size=20)
+singles = st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=20)
 texts: st.SearchStrategy[Text] = st.one_of(
     st.text(min_size=1, max_size=30), st.lists(st.integers(0, 100), min_size=1, max_size=30).map(tuple)
 )
@@ -104,10 +106,43 @@ def test_base64_is_little_endian() -> None:
     assert array("f", [1.0]).itemsize == 4
 
 
-@pytest.mark.parametrize("odd", [None, [], {}, 1, [1, "a"], [None], [True], "no base64!", "AACA"])
-def test_what_is_no_vector(odd: Any) -> None:
+INFINITY, NOT_A_NUMBER = "AACAfw==", "AADAfw=="
+
+
+@pytest.mark.parametrize("encoding", ["float", "base64"])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        None,
+        [],
+        {},
+        1,
+        [1, "a"],
+        [None],
+        [True],
+        "no base64!",
+        "AACA",
+        "",
+        "AACAPw=",
+        INFINITY,
+        NOT_A_NUMBER,
+        [10**400],
+        [-(10**400)],
+        [1e300],
+        [1.0, math.inf, -math.inf],
+        [math.nan],
+        "Incorrect API key sk-1, org-1",
+    ],
+    ids=lambda odd: repr(odd)[:30],
+)
+def test_what_is_no_vector(odd: Any, encoding: Encoding) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 (of base64, of array, or ours)
-        encoded(odd, "float")
+        encoded(odd, encoding)
+
+
+def test_the_greatest_float32_is_a_number() -> None:
+    greatest = [3.4028234663852886e38] * 3
+    assert from_base64(str(encoded(greatest, "base64"))) == greatest
 
 
 @pytest.mark.parametrize("estimated", [False, True])

@@ -15,15 +15,22 @@ def test_totals_add_up_what_is_there() -> None:
     assert Usage({}).total(INPUT_UNITS) == 0
 
 
-class TestAtLeast:
-    def test_the_greater_of_two_stays_as_it_is(self) -> None:
-        early, late = Usage({"input_tokens": 5, "output_tokens": 3}), Usage({"input_tokens": 5, "output_tokens": 9})
-        assert late.at_least(early).units == late.units
-        assert early.at_least(late).units == late.units
-        assert Usage({"input_tokens": 0}).at_least(early).units == early.units
-        assert late.at_least(None) is late
+class TestWhatStandsOfAStream:
+    def test_the_last_that_was_told_as_it_is(self) -> None:
+        early, late = Usage({"input_tokens": 5, "output_tokens": 9}), Usage({"input_tokens": 5, "output_tokens": 2})
+        assert late.after(early).units == late.units
+        assert early.after(late).units == early.units
+        assert late.after(None) is late
 
     def test_what_is_told_apart_later_is_not_counted_twice(self) -> None:
         early = Usage({"input_tokens": 100, "output_tokens": 50})
         late = Usage({"input_tokens": 20, "cached_input_tokens": 80, "output_tokens": 5, "reasoning_tokens": 45})
-        assert late.at_least(early).units == late.units
+        assert late.after(early).units == late.units
+
+    def test_nothing_at_all_takes_nothing_back(self) -> None:
+        early = Usage({"input_tokens": 5, "output_tokens": 9}, service_tier="flex")
+        assert Usage({"input_tokens": 0, "output_tokens": 0}).after(early) == early
+
+    def test_a_tier_that_was_told_once_stays(self) -> None:
+        late = Usage({"input_tokens": 5}).after(Usage({"input_tokens": 4}, service_tier="priority"))
+        assert (late.units, late.service_tier) == ({"input_tokens": 5}, "priority")

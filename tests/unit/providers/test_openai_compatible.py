@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from aig.errors import UpstreamError
 from aig.modalities.chat import ChatChunk, usage_json
 from aig.modalities.usage import Unit
-from aig_providers.openai_compatible import build_request, parse_event, parse_response, parse_usage
+from aig_providers.openai_compatible import EventParser, build_request, parse_response, parse_usage
 from tests.unit.providers.replies import request, upstream
 
 MESSAGE = {"role": "assistant", "content": "hello"}
@@ -200,6 +200,14 @@ class TestParseResponse:
         assert result.usage is not None
         assert result.usage.units["output_tokens"] == 2
 
+    def test_what_is_no_part_of_a_completion_stays_here(self) -> None:
+        told = {"organization": "org-1", "warning": "key sk-1 at http://10.0.0.1", "x_vendor": {}, "prompt_filter": []}
+        assert parse_response(json.dumps({**COMPLETION, **told}).encode()).body == COMPLETION
+        odd = {"id": {"a": 1}, "created": "now", "system_fingerprint": ["org-1"], "model": 5}
+        assert parse_response(json.dumps({**COMPLETION, **odd}).encode()).body == {
+            "object": "chat.completion", "choices": COMPLETION["choices"]
+        }  # fmt: skip
+
     @pytest.mark.parametrize("usage", [{}, {"usage": None}, {"usage": "free"}])
     def test_usage_may_be_absent(self, usage: dict[str, Any]) -> None:
         assert parse_response(json.dumps({**COMPLETION, **usage}).encode()).usage is None
@@ -250,7 +258,7 @@ class TestParseResponse:
 class TestParseEvent:
     def test_a_chunk(self) -> None:
         raw = {"id": "c", "choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": None}], "usage": None}
-        chunk = parse_event(json.dumps(raw).encode())
+        chunk = EventParser().feed(json.dumps(raw).encode())
         assert chunk == ChatChunk({"id": "c", "choices": raw["choices"]}, None)
 
     def test_usage_beside_the_last_delta(self) -> None:
@@ -258,25 +266,54 @@ class TestParseEvent:
             "choices": [{"delta": {}, "finish_reason": "stop"}],
             "usage": {"prompt_tokens": 1, "completion_tokens": 2},
         }
-        chunk = parse_event(json.dumps(raw).encode())
+        chunk = EventParser().feed(json.dumps(raw).encode())
         assert chunk.body == {"choices": raw["choices"]}
         assert chunk.usage is not None
 
     def test_usage_alone(self) -> None:
-        chunk = parse_event(b'{"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2}}')
+        chunk = EventParser().feed(b'{"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2}}')
         assert chunk.body is None
         assert chunk.usage is not None
 
+    def test_what_is_no_part_of_a_chunk_stays_here(self) -> None:
+        choices = [{"index": 0, "delta": {"content": "a"}}]
+        raw = {"id": "c", "choices": choices, "obfuscation": "x", "provider": "org-1", "x_groq": {"id": "req"}}
+        chunk = EventParser().feed(json.dumps(raw).encode())
+        assert chunk.body == {"id": "c", "choices": choices, "obfuscation": "x"}
+
+    @pytest.mark.parametrize(
+        ("told", "counts"),
+        [
+            ([(5, None), (None, 3)], (5, 3)),  # one in each
+            ([(5, 0), (0, 3)], (5, 3)),
+            ([(5, 9), (5, 2)], (5, 2)),  # told again: the last is right
+            ([(5, 2), (6, 9)], (6, 9)),
+            ([(10, 5), (0, 0)], (10, 5)),
+            ([(0, 0)], (0, 0)),
+        ],
+    )
+    def test_usage_in_pieces(self, told: list[tuple[int | None, int | None]], counts: tuple[int, int]) -> None:
+        parser, usage = EventParser(), None
+        for prompt, completion in told:
+            raw = {"choices": [], "usage": {"prompt_tokens": prompt, "completion_tokens": completion}}
+            usage = parser.feed(json.dumps(raw).encode()).usage
+        assert usage is not None
+        assert (usage.units["input_tokens"], usage.units["output_tokens"]) == counts
+
+    def test_half_of_a_usage_is_none(self) -> None:
+        raw = {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": None}}
+        assert EventParser().feed(json.dumps(raw).encode()).usage is None
+
     def test_nothing_to_hand_on(self) -> None:
-        assert parse_event(b'{"choices": [], "prompt_filter_results": []}') == ChatChunk(None, None)
+        assert EventParser().feed(b'{"choices": [], "prompt_filter_results": []}') == ChatChunk(None, None)
 
     def test_an_error_in_the_stream(self) -> None:
         with pytest.raises(UpstreamError) as raised:
-            parse_event(b'{"error": {"message": "overloaded"}}')
+            EventParser().feed(b'{"error": {"message": "overloaded"}}')
         assert raised.value.kind == "unavailable"
 
     @pytest.mark.parametrize("payload", [b"", b"x", b"[1]", b"{}", b'{"choices": [{"message": {}}]}', b"[" * 100_000])
     def test_what_is_no_chunk(self, payload: bytes) -> None:
         with pytest.raises(UpstreamError) as raised:
-            parse_event(payload)
+            EventParser().feed(payload)
         assert raised.value.kind == "malformed"

@@ -292,6 +292,9 @@ def test_a_403_refuses_our_key_only_where_its_body_says_so(body: Any, kind: str)
         ("prose", "unavailable", None, None),
         (None, "unavailable", None, None),
         ({}, "unavailable", None, None),
+        *[({"code": odd}, "unavailable", None, None) for odd in ({}, {"n": 1}, [1], 1.5)],
+        *[({"type": odd, "code": odd}, "unavailable", None, None) for odd in (dict[str, int](), [["x"]])],
+        ({"type": {}, "code": 429}, "rate_limited", 429, None),
     ],
 )
 def test_an_error_without_a_status(error: Any, kind: str, status: int | None, code: str | None) -> None:
@@ -303,6 +306,15 @@ def test_an_error_without_a_status(error: Any, kind: str, status: int | None, co
 def test_an_account_of_ours_without_credit_is_no_rate_limit(code: str) -> None:
     error = status_error(429, {"Retry-After": "1"}, error_body(code=code))
     assert (error.kind, error.retry_after) == ("auth", None)
+
+
+SENT = json.dumps(
+    {
+        "model": "m",
+        "messages": [{"role": "user", "content": "a"}, {"role": "user", "content": ["a", "b"]}],
+        "tools": [{"function": {"name": "f"}}],
+    }
+).encode()
 
 
 @pytest.mark.parametrize(
@@ -317,9 +329,9 @@ def test_retry_after_counts_where_a_retry_may_help(status: int, seconds: float |
     [
         (error_body(code="context_length_exceeded", param="messages"), "context_length_exceeded", "messages"),
         (
-            error_body(code="unsupported_value", param="messages.[0].content[1]"),
+            error_body(code="unsupported_value", param="messages.[1].content[1]"),
             "unsupported_value",
-            "messages.[0].content[1]",
+            "messages.[1].content[1]",
         ),
         (error_body(code="unsupported_value", param="tools[0]"), "unsupported_value", "tools[0]"),
         (error_body(code=None, param=None), None, None),
@@ -341,16 +353,37 @@ def test_retry_after_counts_where_a_retry_may_help(status: int, seconds: float |
     ids=lambda value: repr(value)[:50],
 )
 def test_slugs_are_kept_and_words_are_not(body: bytes, code: str | None, param: str | None) -> None:
-    error = status_error(400, {}, body)
+    error = status_error(400, {}, body, SENT)
     assert (error.kind, error.code, error.param) == ("rejected", code, param)
     assert "words" not in str(error)
 
 
-@pytest.mark.parametrize("quoted", ["skprovider42", "your_key_skprovider42", "SKPROVIDER42".lower()])
-def test_a_slug_that_quotes_our_key_is_dropped(quoted: str) -> None:
-    error = status_error(401, {}, error_body(code=quoted, param=quoted.upper()), "SkProvider42")
-    assert (error.code, error.param) == (None, None)
-    assert status_error(401, {}, error_body(param=quoted), None).param == quoted
+@pytest.mark.parametrize("odd", [{}, [], {"a": 1}])
+def test_a_body_whose_type_is_no_word_still_names_its_field(odd: Any) -> None:
+    body = json.dumps({"error": {"type": odd, "code": odd, "param": "messages"}}).encode()
+    error = status_error(400, {}, body, SENT)
+    assert (error.kind, error.code, error.param) == ("rejected", None, "messages")
+
+
+@pytest.mark.parametrize(
+    "param",
+    [
+        *("org_SECRETacct", "skprovider42", "messages[2]", "messages[0].org_1", "messages[00000000000000000000]"),
+        *(".", "", "messages content", "tools.1", "messages.-1", "model.x", "messages[0]." * 100, "m" * 300),
+    ],
+)
+def test_a_field_that_was_not_sent_is_not_named(param: str) -> None:
+    assert status_error(400, {}, error_body(param=param), SENT).param is None
+    assert status_error(400, {}, error_body(param=param)).param is None
+
+
+@pytest.mark.parametrize(
+    "param",
+    ["model", "messages", "messages[1].content", "messages.1.content", "messages.[1]", "tools[0].function.name"],
+)
+def test_a_field_that_was_sent_is_named(param: str) -> None:
+    assert status_error(400, {}, error_body(param=param), SENT).param == param
+    assert status_error(400, {}, error_body(param=param), b"no JSON").param is None
 
 
 @pytest.mark.parametrize("code", ["org_4fzq8k", "acme_internal", "sk_live"])
