@@ -153,8 +153,13 @@ def expected(body: dict[str, Any]) -> dict[str, Any]:
         if isinstance(said.get("reasoning"), str) and not said.get("reasoning_content"):
             said["reasoning_content"] = said["reasoning"]
         for at, call in enumerate(said.get("tool_calls") or ()):
-            if call["function"].get("name") and not call.get("id"):
+            begins = bool(call["function"].get("name"))
+            if begins or "message" in choice:
+                call.setdefault("type", "function")
+            if begins and not call.get("id"):
                 call["id"] = f"call_{call.get('index') or at}"
+            if "delta" in choice:
+                call["index"] = 0  # no stream that was recorded makes more than one call
     return body
 
 

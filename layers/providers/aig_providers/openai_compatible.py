@@ -13,7 +13,8 @@ from aig.modalities.usage import Usage
 from aig_providers import wire
 from aig_providers.batches import embed_in_batches
 from aig_providers.compatible_body import compatible_body
-from aig_providers.shapes import arguments_json, parse_embeddings, text_of
+from aig_providers.compatible_calls import StreamedCalls, as_text, one_form
+from aig_providers.shapes import parse_embeddings, text_of
 from aig_providers.wire import HttpRequest, Post, count, parse_object, post_json, told_error
 
 _TIERS_WITH_PRICES = frozenset({"flex", "priority"})
@@ -120,15 +121,7 @@ def _one_shape(said: dict[str, Any]) -> None:
             said["reasoning_content"] = "".join(text_of(_texts(thought)) for thought in thoughts)
     if isinstance(said.get("reasoning"), str) and not said.get("reasoning_content"):
         said["reasoning_content"] = said["reasoning"]
-    calls = said.get("tool_calls")
-    for at, call in enumerate(calls if isinstance(calls, list) else ()):
-        function = call.get("function") if isinstance(call, dict) else None
-        if not isinstance(function, dict):
-            continue
-        if isinstance(function.get("arguments"), Mapping):
-            function["arguments"] = arguments_json(function["arguments"])
-        if function.get("name") and not call.get("id"):
-            call["id"] = f"call_{call.get('index') or at}"
+    as_text(said.get("tool_calls"))
 
 
 def _texts(parts: list[Any]) -> list[Mapping[str, Any]]:
@@ -139,8 +132,11 @@ def parse_response(payload: bytes) -> ChatResult:
     """The body of a 200. Raises UpstreamError if it is not a completion with a message."""
     body = parse_object(payload)
     usage = _take_usage(body)
-    if not _choices(body, "message"):
+    choices = _choices(body, "message")
+    if not choices:
         raise UpstreamError("malformed")
+    for choice in choices:
+        one_form(choice["message"].get("tool_calls"))
     return ChatResult(body, usage)
 
 
@@ -200,7 +196,7 @@ class OpenAICompatibleChat:
         self, upstream: Upstream, request: ChatRequest, max_output_tokens: int
     ) -> AsyncGenerator[ChatChunk, None]:
         http = build_request(upstream, request, max_output_tokens)
-        progress, counted, done = _Progress(), False, False
+        progress, calls, counted, done = _Progress(), StreamedCalls(), False, False
         async with aclosing(wire.events(self._post, http, upstream, is_last=_is_done)) as payloads:
             async for payload in payloads:
                 if _is_done(payload):
@@ -211,6 +207,7 @@ class OpenAICompatibleChat:
                 counted = counted or chunk.usage is not None
                 if chunk.body is not None:
                     progress.see(chunk.body)
+                    calls.see(chunk.body)
                 yield chunk
         if missing := progress.end(counted=counted, done=done):
             yield ChatChunk(missing)
