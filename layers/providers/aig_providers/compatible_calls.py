@@ -79,6 +79,8 @@ def _continued(piece: dict[str, Any], call: _Call) -> None:
     piece["index"] = call.number
     if piece.get("id"):
         del piece["id"]
+    if "custom" not in piece and piece.get("function") is None:
+        piece["function"] = {}
     function, name = piece.get("function"), _name(piece)
     if not isinstance(function, dict) or not name:
         return
@@ -105,3 +107,5 @@ def _name(call: Mapping[str, Any]) -> str:
 def _typed(call: dict[str, Any]) -> None:
     if not call.get("type"):
         call["type"] = "custom" if "custom" in call else "function"
+    if call["type"] == "function" and call.get("function") is None:
+        call["function"] = {}

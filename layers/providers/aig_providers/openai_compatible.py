@@ -160,14 +160,19 @@ class _Progress:
         self._last: dict[str, Any] = {}
 
     def see(self, body: dict[str, Any]) -> None:
+        """Also gives the first delta of a choice its role, and takes it from the rest: clients join what is repeated."""
         for choice in body["choices"]:
             self._last = body
-            index = choice.get("index") or 0
+            index, delta = choice.get("index") or 0, choice["delta"]
+            if index not in self._open and index not in self._ended:
+                delta["role"] = delta.get("role") or "assistant"
+            else:
+                delta.pop("role", None)
             if choice.get("finish_reason"):
                 self._open.pop(index, None)
                 self._ended.add(index)
             elif index not in self._ended:
-                calling = choice["delta"].get("tool_calls") or self._open.get(index) == "tool_calls"
+                calling = delta.get("tool_calls") or self._open.get(index) == "tool_calls"
                 self._open[index] = "tool_calls" if calling else "stop"
 
     def end(self, *, counted: bool, done: bool) -> dict[str, Any] | None:

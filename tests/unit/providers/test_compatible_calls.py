@@ -139,6 +139,21 @@ async def test_a_custom_tool_stays_one() -> None:
     assert delta["tool_calls"] == [{**call, "type": "custom", "index": 0}]
 
 
+async def test_a_piece_without_a_function_has_an_empty_one() -> None:
+    """OpenAI's client for Python reads it in every piece of a call."""
+    (_, first), (_, second), _ = await deltas(chunk_of({"index": 0, "id": "a"}), chunk_of({"index": 0}), ended())
+    assert first["tool_calls"] == [{"index": 0, "id": "a", "type": "function", "function": {}}]
+    assert second["tool_calls"] == [{"index": 0, "function": {}}]
+
+
+async def test_the_role_is_said_once_for_each_choice() -> None:
+    bare = event({"id": "c", "choices": [{"index": 1, "delta": {"content": "x"}, "finish_reason": None}]})
+    seen = await deltas(chunk_of(piece("{}", name="f", id="a")), chunk_of(piece("")), bare, ended(), ended(1))
+    assert [(choice, delta.get("role")) for choice, delta in seen] == [
+        (0, "assistant"), (0, None), (1, "assistant"), (0, None), (1, None)
+    ]  # fmt: skip
+
+
 async def test_a_whole_call_has_its_type() -> None:
     calls = [
         {"id": "a", "function": {"name": "f", "arguments": "{}"}},
