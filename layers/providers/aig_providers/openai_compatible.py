@@ -160,7 +160,7 @@ class _Progress:
         self._last: dict[str, Any] = {}
 
     def see(self, body: dict[str, Any]) -> None:
-        """Also gives the first delta of a choice its role, and takes it from the rest: clients join what is repeated."""
+        """Also says the role of a choice in its first delta, and in no other: clients join what is repeated."""
         for choice in body["choices"]:
             self._last = body
             index, delta = choice.get("index") or 0, choice["delta"]
