@@ -31,6 +31,7 @@ from tests.conformance.natives import Said, Whole
 from tests.conformance.recordings import ABSENT, FOLDER, Exchange
 from tests.downloads import program
 from tests.node import node_project
+from tests.unit.clock import NOON, FixedClock
 
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason=ABSENT)
 
@@ -148,6 +149,7 @@ async def served(
     keys = {key: "a-provider-key" for name in names if (key := providers[name].key_name)}
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     module = apps.start(deployed.functions["ChatFunction"], **variables, **keys)
+    apps.replace_ports(module, clock=FixedClock(NOON))
     account = await an_account(container)
     async with apps.serving(module.app) as port:
         base_url = f"http://127.0.0.1:{port}/v1"
