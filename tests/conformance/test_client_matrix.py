@@ -134,7 +134,7 @@ PROVIDERS = {
         "cohere/command-a-reasoning", turns.cohere, "/v2/chat",
         lambda _: None, lambda body: body["tools"][0]["function"]["name"],
         lambda body: body["response_format"]["json_schema"]["properties"].keys(),
-        (lambda body: body["thinking"]["token_budget"], 2048), PLAIN, frozenset({"picture", "schema"}),
+        (lambda body: body["thinking"]["token_budget"], 2048), PLAIN, frozenset({"picture"}),
     ),
 }  # fmt: skip
 CELLS = [(name, what) for name, provider in PROVIDERS.items() for what in TURNS if what not in provider.without]

@@ -111,7 +111,7 @@ def require(model: Model, demand: Demand) -> None:
             f"{model.slug} does not support {', '.join(missing)}. "
             f"GET /v1/models?capability={missing[0]} lists models that do.",
             code="unsupported_parameter",
-            param=_FIELD.get(missing[0]),
+            param=demand.reasoning_field if missing[0] == "reasoning" else _FIELD.get(missing[0]),
         )
 
 

@@ -6,9 +6,10 @@ from typing import Any, ClassVar
 
 import pytest
 
-from aig.catalog.model import Catalog, Model, Offer, Provider, Quality
+from aig.catalog.model import Catalog, Model, Offer, Provider, Quality, builtin
 from aig.catalog.routing import Candidate, Routing, Situation, Standing, candidates
 from aig.errors import Forbidden, InvalidRequest, ModelNotFound, ProviderUnavailable
+from aig.modalities import chat_body
 from aig.modalities.demand import UNBOUNDED_TOKENS, Demand
 from aig.modalities.upstream import Timeouts
 from aig.money.pricing import Hours, Prices
@@ -210,6 +211,13 @@ class TestOneModel:
             three.keys(demand("v/m", can=("chat", wants)))
         assert (raised.value.code, raised.value.param) == ("unsupported_parameter", param)
 
+    @pytest.mark.parametrize("field", ["reasoning_effort", "thinking"])
+    def test_reasoning_is_named_by_the_field_that_asks_for_it(self, three: World, field: str) -> None:
+        asked = replace(demand("v/m", can=("chat", "reasoning")), reasoning_field=field)
+        with pytest.raises(InvalidRequest, match=r"v/m does not support reasoning\..*capability=reasoning") as raised:
+            three.keys(asked)
+        assert (raised.value.code, raised.value.param) == ("unsupported_parameter", field)
+
     @pytest.mark.parametrize(("wants", "modality"), [("chat", "text"), ("embed", "embedding")])
     def test_a_model_of_another_modality(self, wants: str, modality: str) -> None:
         world = World(model("v/m", DEAR, can=("image",), modality="image"))
@@ -361,6 +369,22 @@ class TestAuto:
         with pytest.raises(ProviderUnavailable, match="chat, tools") as raised:
             world.keys(demand(can=("chat", "tools")))
         assert raised.value.code == "provider_not_configured"
+
+
+@pytest.mark.parametrize("routing", ["auto", "cost", "quality", "speed"])
+@pytest.mark.parametrize("asked", [{"reasoning_effort": "high"}, {"thinking": {"type": "enabled"}}])
+def test_who_asks_for_reasoning_gets_a_model_that_reasons(asked: dict[str, Any], routing: Routing) -> None:
+    """Of the built-in catalog, whose cheapest models do not."""
+    wish = {"model": "auto", "messages": [{"role": "user", "content": "hi"}]}
+    situation = Situation(lambda _: True, {}, lambda _: Standing(), 0.0, "2026-11-24")
+
+    def chosen(**more: Any) -> list[Model]:
+        demand = chat_body.parse({**wish, **more}).demand
+        return [candidate.model for candidate in candidates(builtin(), demand, routing, situation)]
+
+    assert all("reasoning" in model.capabilities for model in chosen(**asked))
+    if routing == "cost":
+        assert not all("reasoning" in model.capabilities for model in chosen(reasoning_effort="none"))
 
 
 def test_a_candidate_is_named_by_provider_and_model() -> None:
