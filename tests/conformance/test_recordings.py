@@ -17,11 +17,11 @@ from aig_providers.openai_compatible import OpenAICompatibleChat
 from aig_providers.wire import Client
 from tests.conformance import test_bedrock, test_embeddings, test_wires
 from tests.conformance.loopback import Answer, Loopback
-from tests.conformance.recordings import ABSENT, FOLDER, Exchange, all_files, load, matching
+from tests.conformance.recordings import ABSENT, FOLDER, Exchange, all_exchanges, exchanges_matching, load, matching
 
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason=ABSENT)
 
-# Every recording is in one of the two tables.
+# Every recording is in one of the two tables, and every exchange of it is read or is in the second.
 USED = {
     "llm/test_tools/*.yaml": "tools and their second turn, streamed and whole",
     "llm/test_tools_streaming/*.yaml": "a stream with tool calls in the manner of OpenRouter",
@@ -53,6 +53,7 @@ USED = {
     "vercel-ai/xai/xai-tool-call.json": "vendor: xAI",
 }
 NOT_USED = {
+    "llm-anthropic/test_anthropic/test_url_prompt.yaml#[01]": "a picture that the client fetched by itself",
     "pydantic-ai/test_xai/*": "another wire: xAI's gRPC",
     "vercel-ai/amazon-bedrock/amazon-bedrock-reranking*": "another modality: rerank",
     "vercel-ai/cohere/cohere-reranking*": "another modality: rerank",
@@ -168,12 +169,14 @@ def without_role(delta: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_every_recording_is_accounted_for() -> None:
-    everywhere = {**USED, **test_wires.USED, **test_bedrock.USED, **test_embeddings.USED}
-    used, not_used = set(matching(*everywhere)), set(matching(*NOT_USED))
-    assert not used & not_used
-    assert used | not_used == set(all_files())
-    for pattern in (*everywhere, *NOT_USED):
-        assert matching(pattern), f"{pattern} matches nothing"
+    """Exchange by exchange: one file may hold those of several wires."""
+    used = [*EXCHANGES, *test_bedrock.ALL]
+    used += [exchange for _, exchange in test_wires.ALL + test_embeddings.ALL]
+    names, not_used = {exchange.name for exchange in used}, set(exchanges_matching(*NOT_USED))
+    assert not names & not_used
+    assert names | not_used == set(all_exchanges())
+    for pattern in (*USED, *test_wires.USED, *test_bedrock.USED, *test_embeddings.USED, *NOT_USED):
+        assert exchanges_matching(pattern), f"{pattern} matches nothing"
     assert (len(WHOLE) >= 35, len(STREAMS) >= 14) == (True, True)
 
 
