@@ -193,6 +193,18 @@ class TestTheBuiltInCatalog:
             assert (model.knowledge or "")[:7] <= (model.released or "9999")[:7], model.slug
         assert seen >= 15
 
+    def test_scores_are_of_one_index_and_there_are_many(self) -> None:
+        scored = [model for model in builtin().models.values() if model.quality]
+        assert {model.quality.source.partition(" (")[0] for model in scored if model.quality} == {
+            "https://artificialanalysis.ai Intelligence Index"
+        }
+        assert {model.modality for model in scored} == {"text"}
+        assert len(scored) >= 55
+        # Each of the vendors whose models a request without a name is likely to get.
+        assert {model.vendor for model in scored} >= {
+            "alibaba", "anthropic", "deepseek", "google", "minimax", "moonshot", "openai", "xai", "zai",
+        }  # fmt: skip
+
     def test_the_sandbox_is_marked_and_complete(self) -> None:
         marked = {slug for slug, model in builtin().models.items() if model.sandbox}
         assert marked == {slug for slug in builtin().models if slug.startswith("sandbox/")}

@@ -331,27 +331,6 @@ def test_what_a_model_must_have_to_serve_it(sent: dict[str, Any], capabilities: 
     assert parse(sent).capabilities == capabilities
 
 
-@pytest.mark.parametrize(
-    ("asked", "field"),
-    [
-        ({}, None),
-        ({"reasoning_effort": None}, None),
-        ({"reasoning_effort": "none"}, None),
-        ({"thinking": None}, None),
-        ({"thinking": {"type": "disabled"}}, None),
-        ({"thinking": {"type": "disabled"}, "reasoning_effort": "none"}, None),
-        *(({"reasoning_effort": effort}, "reasoning_effort") for effort in ("minimal", "low", "high", "xhigh")),
-        ({"thinking": {"type": "enabled", "budget_tokens": 2000}}, "thinking"),
-        ({"thinking": {"type": "adaptive"}, "reasoning_effort": "low"}, "thinking"),
-        ({"thinking": {"type": "disabled"}, "reasoning_effort": "low"}, "reasoning_effort"),
-    ],
-)
-def test_reasoning_is_needed_by_who_asks_for_it(asked: dict[str, Any], field: str | None) -> None:
-    demand = parse(body(**asked)).demand
-    assert demand.capabilities == {"chat", *(["reasoning"] if field else [])}
-    assert demand.reasoning_field == field
-
-
 def test_the_bytes_of_inline_media_are_not_text() -> None:
     small = parse(said(image(data_url(base64.b64decode(PIXEL)))))
     large = parse(said(image(data_url(base64.b64decode(PIXEL) + bytes(30_000)))))
