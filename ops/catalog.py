@@ -26,11 +26,16 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     ]
 
 
-def compiled() -> str:
-    """The text of the deployed catalog."""
+def rows() -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What is in catalog/: the providers by name, and the models."""
     providers = tomllib.loads((SOURCE / "providers.toml").read_text())
-    models = [row for path in sorted((SOURCE / "models").glob("*.toml")) for row in _rows(path)]
-    return json.dumps(compile_catalog(providers, models), indent=1, sort_keys=True) + "\n"
+    return providers, [row for path in sorted((SOURCE / "models").glob("*.toml")) for row in _rows(path)]
+
+
+def compiled() -> str:
+    """The text of the deployed catalog, its prices compared with those in the one that is there."""
+    before = json.loads(TARGET.read_text()) if TARGET.exists() else None
+    return json.dumps(compile_catalog(*rows(), before), indent=1, sort_keys=True) + "\n"
 
 
 def main() -> int:

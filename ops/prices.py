@@ -119,7 +119,9 @@ def compare(catalog: Catalog, data: Mapping[str, Table]) -> tuple[list[Differenc
             continue
         for unit, price in offer.prices.rates.items():
             ours = Decimal(usd(price * 1000))
-            if unit in theirs and ours != theirs[unit].quantize(Decimal("0.000001")):
+            # Data sets know one price of a model whose prices go by the hour: the dear one, or the cheap.
+            dear = {Decimal(usd(row.prices.rates.get(unit, price) * 1000)) for row in offer.prices.hours}
+            if unit in theirs and theirs[unit].quantize(Decimal("0.000001")) not in {ours, *dear}:
                 differences.append(Difference(model.slug, offer.provider.name, unit, ours, theirs[unit].normalize()))
     return differences, unknown
 

@@ -44,6 +44,11 @@ def function_module(function: Function) -> str:
     return function.handler.rpartition(".")[0]
 
 
+def replace_ports(module: ModuleType, **ports: Any) -> None:
+    """Gives the gateway of a function's module other ports, from the next request on."""
+    module.gateway = replace(module.gateway, **ports)  # type: ignore[attr-defined]
+
+
 class App:
     """An endpoint family's ASGI app behind an HTTP client that needs no server. `module` is its app module."""
 
@@ -54,7 +59,7 @@ class App:
 
     def replace(self, **ports: Any) -> None:
         """Gives the gateway other ports, from the next request on."""
-        self.module.gateway = replace(self.module.gateway, **ports)  # type: ignore[attr-defined]
+        replace_ports(self.module, **ports)
 
     async def ask(
         self, account: Account, text: str = PROMPT, headers: Mapping[str, str] | None = None, **body: Any

@@ -26,7 +26,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.option.allow_unix_socket = True
     socket.getaddrinfo = _getaddrinfo
     for name in tuple(os.environ):
-        if name.startswith(("AIG_", "AWS_", "POWERTOOLS_")) or name.endswith("_API_KEY"):
+        if name.startswith(("AIG_", "AWS_", "POWERTOOLS_")) or name.endswith(("_API_KEY", "_API_TOKEN", "_API_SECRET")):
             del os.environ[name]
     pretend_credentials()
 

@@ -35,11 +35,10 @@ def _check_filter(name: str, values: Iterable[str], known: Collection[str]) -> N
             raise InvalidRequest(f"{name} is one of {', '.join(sorted(known))}; not {value[:100]!r}.", param=name)
 
 
-async def _available(catalog: Catalog) -> frozenset[str]:
-    """Names of the providers that are set up."""
+async def _missing(catalog: Catalog) -> listing.Missing:
     providers = list(catalog.providers.values())
     reaches = await asyncio.gather(*(pipeline.reach(gateway, provider) for provider in providers))
-    return frozenset(provider.name for provider, found in zip(providers, reaches, strict=True) if found is not None)
+    return {provider.name: found.missing for provider, found in zip(providers, reaches, strict=True)}
 
 
 @app.get(
@@ -72,11 +71,11 @@ async def list_models(request: Request) -> Response:
     _check_filter("provider", wanted.getlist("provider"), {*gateway.catalog.providers, *(m.vendor for m in models)})
     _check_filter("capability", capabilities, {name for model in models for name in model.capabilities})
     _check_filter("available", wanted.getlist("available"), ("true", "false"))
-    available = await _available(gateway.catalog)
+    missing = await _missing(gateway.catalog)
 
     def matches(model: Model) -> bool:
         names = {model.vendor, *(offer.provider.name for offer in model.offers)}
-        shown = str(listing.is_available(model, available)).lower()
+        shown = str(listing.is_available(model, missing)).lower()
         return (
             wanted.get("modality", model.modality) == model.modality
             and ("provider" not in wanted or wanted["provider"] in names)
@@ -84,7 +83,7 @@ async def list_models(request: Request) -> Response:
             and wanted.get("available", shown) == shown
         )
 
-    data = [listing.describe(model, available) for model in models if matches(model)]
+    data = [listing.describe(model, missing) for model in models if matches(model)]
     return list_answer(data)
 
 
@@ -95,7 +94,7 @@ async def list_models(request: Request) -> Response:
     ),
 )
 async def retrieve_model(model: str) -> Response:
-    return JsonAnswer(listing.describe(gateway.catalog.model(model), await _available(gateway.catalog)))
+    return JsonAnswer(listing.describe(gateway.catalog.model(model), await _missing(gateway.catalog)))
 
 
 def _window(window: health.Window) -> dict[str, Any]:
@@ -182,10 +181,10 @@ _WINDOW_EXAMPLE = {
 )
 async def list_provider_health() -> Response:
     now = container.clock.now()
-    available = await _available(gateway.catalog)
+    missing = await _missing(gateway.catalog)
     providers = gateway.catalog.providers.values()
     openings = await container.health.breakers()
-    data = await asyncio.gather(*(_provider_health(p, p.name in available, now, openings) for p in providers))
+    data = await asyncio.gather(*(_provider_health(p, not missing[p.name], now, openings) for p in providers))
     return list_answer(data, name="provider")
 
 
@@ -202,8 +201,8 @@ def _base_url(request: Request) -> str:
     **operation("readLlms", "What this gateway is, for coding agents", "models", public=True, answer="# AIgateway …"),
 )
 async def llms(request: Request) -> Response:
-    available = await _available(gateway.catalog)
-    return PlainTextResponse(listing.llms(gateway.catalog, available, _base_url(request)))
+    missing = await _missing(gateway.catalog)
+    return PlainTextResponse(listing.llms(gateway.catalog, missing, _base_url(request)))
 
 
 @app.get(
@@ -211,8 +210,8 @@ async def llms(request: Request) -> Response:
     **operation("readLlmsFull", "Every model, for coding agents", "models", public=True, answer="# Models …"),
 )
 async def llms_full(request: Request) -> Response:
-    available = await _available(gateway.catalog)
-    return PlainTextResponse(listing.llms_full(gateway.catalog, available, _base_url(request)))
+    missing = await _missing(gateway.catalog)
+    return PlainTextResponse(listing.llms_full(gateway.catalog, missing, _base_url(request)))
 
 
 @app.get("/openapi.json", include_in_schema=False)

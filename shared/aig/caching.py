@@ -244,5 +244,10 @@ def _server(gateway: Gateway, answer: CachedAnswer) -> Candidate | None:
         return None
     by = (answer.provider, answer.model_id)
     return next(
-        (Candidate(model, offer) for offer in model.offers if (offer.provider.name, offer.model_id) == by), None
+        (
+            Candidate(model, offer.at(gateway.clock.now()))
+            for offer in model.offers
+            if (offer.provider.name, offer.model_id) == by
+        ),
+        None,
     )

@@ -84,10 +84,11 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Where a provider is and the key it wants, if it is set up."""
+    """Where a provider is and the key it wants; the names of what is missing if it is not set up."""
 
     base_url: str
     api_key: str | None
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,15 +120,13 @@ async def embed(gateway: Gateway, caller: Caller, request: EmbedRequest, options
     return await run(gateway, caller, request, options, start, usage_of, embedding.answer_body)
 
 
-async def reach(gateway: Gateway, provider: Provider) -> Reach | None:
-    """None for a provider without a base URL or without the key it wants. The secret's base URL wins."""
+async def reach(gateway: Gateway, provider: Provider) -> Reach:
+    """The base URL and the key, or the names of what is missing of them. The secret's base URL wins."""
     base_url = await gateway.secrets.get(provider.base_url_variable) or provider.base_url
-    if base_url is None:
-        return None
-    if provider.key_name is None:
-        return Reach(base_url, None)
-    api_key = await gateway.secrets.get(provider.key_name)
-    return Reach(base_url, api_key) if api_key else None
+    api_key = await gateway.secrets.get(provider.key_name) if provider.key_name else None
+    missing = [] if api_key or provider.key_name is None else [provider.key_name]
+    missing += [] if base_url else [provider.base_url_variable]
+    return Reach(base_url or "", api_key or None, tuple(missing))
 
 
 async def begin(gateway: Gateway, caller: Caller, demand: Demand, options: Options, began_at: float) -> OpenCall:
@@ -138,13 +136,16 @@ async def begin(gateway: Gateway, caller: Caller, demand: Demand, options: Optio
     providers = {offer.provider.name: offer.provider for model in models for offer in model.offers}
     await _check_image_hosts(gateway.resolver, demand)
     found = await asyncio.gather(*(reach(gateway, provider) for provider in providers.values()))
-    reaches = {name: value for name, value in zip(providers, found, strict=True) if value is not None}
+    everyone = dict(zip(providers, found, strict=True))
+    reaches = {name: found for name, found in everyone.items() if not found.missing}
     await gateway.traffic.look(reaches)
+    now = gateway.clock.now()
     situation = Situation(
         may_use=caller.may_use,
-        available=reaches.keys(),
+        missing={name: found.missing for name, found in everyone.items()},
         standing=gateway.traffic.standing,
-        today=datetime.fromtimestamp(gateway.clock.now(), UTC).date().isoformat(),
+        now=now,
+        today=datetime.fromtimestamp(now, UTC).date().isoformat(),
     )
     chosen = candidates(catalog, demand, options.routing, situation)
     hold, output_tokens = await take_hold(gateway, caller, chosen, demand, options.request_id)

@@ -107,7 +107,7 @@ def anthropic_message(body: Mapping[str, Any]) -> Said:
     return said
 
 
-def anthropic_stream(events: Iterable[Mapping[str, Any]]) -> Said:
+def anthropic_whole(events: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """The blocks put together as the API's own description says."""
     message: dict[str, Any] = {"content": [], "usage": {}, "stop_reason": None}
     blocks: dict[int, dict[str, Any]] = {}
@@ -129,7 +129,11 @@ def anthropic_stream(events: Iterable[Mapping[str, Any]]) -> Said:
         if block["type"] == "tool_use":
             block["input"] = json.loads(block["json"] or "{}")
         message["content"].append(block)
-    return anthropic_message(message)
+    return message
+
+
+def anthropic_stream(events: Iterable[Mapping[str, Any]]) -> Said:
+    return anthropic_message(anthropic_whole(events))
 
 
 def google_answer(responses: Iterable[Mapping[str, Any]]) -> Said:
@@ -189,15 +193,7 @@ def responses_message(body: Mapping[str, Any]) -> Said:
 
 
 def responses_stream(events: Iterable[Mapping[str, Any]]) -> Said:
-    """The end of a stream holds all of it; but who kept the recordings has shortened what led there."""
-    told = list(events)
-    said = responses_message(next(event["response"] for event in told if event["type"] == "response.completed"))
-    texts: dict[int, str] = {}
-    for event in told:
-        if event["type"] == "response.output_text.delta":
-            texts[event["output_index"]] = texts.get(event["output_index"], "") + event["delta"]
-    said.text = "\n\n".join(texts.values())
-    return said
+    return responses_message(responses_whole(events))
 
 
 _COHERE = {"COMPLETE": "stop", "MAX_TOKENS": "length", "TOOL_CALL": "tool_calls", "STOP_SEQUENCE": "stop"}
@@ -215,15 +211,16 @@ def cohere_message(body: Mapping[str, Any]) -> Said:
     return said
 
 
-def cohere_stream(events: Iterable[Mapping[str, Any]]) -> Said:
-    message: dict[str, Any] = {"content": [{"text": "", "thinking": ""}], "tool_plan": "", "tool_calls": []}
+def cohere_whole(events: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    said_so_far = {"thinking": "", "text": ""}
+    message: dict[str, Any] = {"tool_plan": "", "tool_calls": []}
     end: Mapping[str, Any] = {}
     for event in events:
         said = (event.get("delta") or {}).get("message") or {}
         match event["type"]:
             case "content-delta":
-                for name in ("text", "thinking"):
-                    message["content"][0][name] += said["content"].get(name) or ""
+                for name in said_so_far:
+                    said_so_far[name] += said["content"].get(name) or ""
             case "tool-plan-delta":
                 message["tool_plan"] += said["tool_plan"]
             case "tool-call-start":
@@ -232,7 +229,12 @@ def cohere_stream(events: Iterable[Mapping[str, Any]]) -> Said:
                 message["tool_calls"][-1]["function"]["arguments"] += said["tool_calls"]["function"]["arguments"]
             case "message-end":
                 end = event["delta"]
-    return cohere_message({"message": message, **end})
+    message["content"] = [{"type": name, name: text} for name, text in said_so_far.items() if text]
+    return {"message": message, **end}
+
+
+def cohere_stream(events: Iterable[Mapping[str, Any]]) -> Said:
+    return cohere_message(cohere_whole(events))
 
 
 _BEDROCK = {"end_turn": "stop", "stop_sequence": "stop", "tool_use": "tool_calls", "max_tokens": "length"}
@@ -267,7 +269,7 @@ def _bedrock_delta(block: dict[str, Any], delta: Mapping[str, Any]) -> None:
             text["signature"] = text.get("signature", "") + delta["reasoningContent"]["signature"]
 
 
-def bedrock_stream(events: Iterable[Mapping[str, Any]]) -> Said:
+def bedrock_whole(events: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     blocks: dict[int, dict[str, Any]] = {}
     body: dict[str, Any] = {"usage": {}}
     for event in events:
@@ -283,7 +285,97 @@ def bedrock_stream(events: Iterable[Mapping[str, Any]]) -> Said:
     for block in blocks.values():
         if "toolUse" in block:
             block["toolUse"]["input"] = json.loads(block["toolUse"]["input"] or "{}")
-    return bedrock_message({**body, "output": {"message": {"content": [*blocks.values()]}}})
+    return {**body, "output": {"message": {"role": "assistant", "content": [*blocks.values()]}}}
+
+
+def bedrock_stream(events: Iterable[Mapping[str, Any]]) -> Said:
+    return bedrock_message(bedrock_whole(events))
+
+
+_COMPATIBLE = {"model_length": "length", "end_turn": "stop", "max_tokens": "length"}
+
+
+def _compatible_text(said: Mapping[str, Any], kind: str) -> str:
+    """Text or thoughts, which some vendors have as parts of the content."""
+    content = said.get("content")
+    if kind == "thinking" and not isinstance(content, list):
+        return said.get("reasoning_content") or said.get("reasoning") or ""
+    if isinstance(content, list):
+        told = [part[kind] for part in content if part["type"] == kind]
+        return "".join(piece if isinstance(piece, str) else "".join(part["text"] for part in piece) for piece in told)
+    return content or ""
+
+
+def compatible_message(body: Mapping[str, Any]) -> Said:
+    """A completion of OpenAI's wire, in any vendor's form of it."""
+    (choice,) = body["choices"]
+    message, finish = choice["message"], choice["finish_reason"]
+    said = Said(_compatible_text(message, "text"), _compatible_text(message, "thinking"))
+    said.finish = _COMPATIBLE.get(finish, finish)
+    for call in message.get("tool_calls") or ():
+        arguments = call["function"]["arguments"]
+        read = json.loads(arguments) if isinstance(arguments, str) else arguments
+        said.calls.append((call["function"]["name"], read))
+    if usage := body.get("usage"):
+        said.prompt = usage["prompt_tokens"]
+        said.completion = usage["total_tokens"] - usage["prompt_tokens"]  # xAI's reasoning is in the total alone
+    return said
+
+
+def compatible_whole(events: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The deltas joined. A name begins a call: nobody who was recorded says one twice, or the pieces of two in turn."""
+    texts = {"content": "", "reasoning_content": ""}
+    calls: list[dict[str, Any]] = []
+    finish, usage, head = None, None, dict[str, Any]()
+    for event in events:
+        head = {name: event[name] for name in ("id", "created", "model") if name in event} or head
+        usage = event.get("usage") or (event.get("x_groq") or {}).get("usage") or usage
+        for choice in event["choices"]:
+            usage = choice.get("usage") or usage
+            finish = choice.get("finish_reason") or finish
+            texts["content"] += _compatible_text(choice["delta"], "text")
+            texts["reasoning_content"] += _compatible_text(choice["delta"], "thinking")
+            for piece in choice["delta"].get("tool_calls") or ():
+                function = piece["function"]
+                if function.get("name"):
+                    calls.append({"id": piece["id"], "function": {"name": function["name"], "arguments": ""}})
+                calls[-1]["function"]["arguments"] += function.get("arguments") or ""
+    message = {"role": "assistant", **texts, **({"tool_calls": calls} if calls else {})}
+    finish = finish or ("tool_calls" if calls else "stop")
+    body = {**head, "choices": [{"index": 0, "message": message, "finish_reason": finish}]}
+    return {**body, "usage": usage} if usage else body
+
+
+def compatible_stream(events: Iterable[Mapping[str, Any]]) -> Said:
+    return compatible_message(compatible_whole(events))
+
+
+def google_whole(events: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """All parts in one answer. Of calls whose arguments come in pieces the API has no whole form."""
+    parts: list[Any] = []
+    body: dict[str, Any] = {}
+    for event in events:
+        candidate: dict[str, Any] = next(iter(event.get("candidates") or ()), {})
+        parts += (candidate.get("content") or {}).get("parts") or ()
+        told = {**body.get("candidates", [{}])[0], **candidate, "content": {"role": "model", "parts": parts}}
+        body = {**body, **event, "candidates": [told]}
+    return body
+
+
+def responses_whole(events: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The end of the stream, with the texts that were streamed: those that it repeats are others."""
+    told = list(events)
+    body: dict[str, Any] = next(event["response"] for event in told if event["type"] == "response.completed")
+    texts: dict[int, str] = {}
+    for event in told:
+        if event["type"] == "response.output_text.delta":
+            texts[event["output_index"]] = texts.get(event["output_index"], "") + event["delta"]
+    messages = [
+        {"type": "message", "id": f"msg_{at}", "content": [{"type": "output_text", "text": text}]}
+        for at, text in texts.items()
+    ]
+    output = [*(item for item in body["output"] if item["type"] != "message"), *messages]
+    return {**body, "output": output}
 
 
 Whole = Callable[[Mapping[str, Any]], Said]

@@ -53,6 +53,28 @@ def matching(*patterns: str) -> list[str]:
 
 
 @cache
+def all_exchanges() -> tuple[str, ...]:
+    """The names of all exchanges: a cassette has many, whatever they are of; any other file is one."""
+    names: list[str] = []
+    for file in all_files():
+        if file.endswith(".yaml"):
+            cassette = yaml.load((FOLDER / file).read_text(), yaml.CSafeLoader)
+            names += [f"{file}#{number}" for number in range(len(cassette["interactions"]))]
+        else:
+            names.append(file)
+    return tuple(names)
+
+
+def exchanges_matching(*patterns: str) -> list[str]:
+    """Those whose file, or whose own name, matches."""
+    return [
+        name
+        for name in all_exchanges()
+        if any(fnmatchcase(name, pattern) or fnmatchcase(name.partition("#")[0], pattern) for pattern in patterns)
+    ]
+
+
+@cache
 def load(file: str, path_part: str = "/chat/completions", *, done: bool = True) -> tuple[Exchange, ...]:
     """The exchanges in a file, in any of the three forms that the projects keep them in.
 

@@ -61,6 +61,7 @@ MORE: dict[str, dict[str, Any]] = {
     },
     "many answers": {"n": 2},
     "logprobs": {"logprobs": True, "top_logprobs": 2},
+    "logprobs without others": {"logprobs": True},
     "a file": {"messages": [{"role": "user", "content": [TEXT, PDF]}]},
     "a clip": {"messages": [{"role": "user", "content": [TEXT, CLIP]}]},
     "a tier": {"service_tier": "flex"},
@@ -89,7 +90,10 @@ JUDGES = {
     ),
     "mistral": Judge(
         "mistral/openapi.yaml", "components/schemas/ChatCompletionRequest", "mistral", openai_compatible.build_request,
-        {"one stop": "top_k", "logprobs": "logprobs", "a tier": "service_tier"},
+        {
+            "one stop": "top_k", "logprobs": "logprobs", "logprobs without others": "logprobs",
+            "a tier": "service_tier",
+        },
     ),
     "together": Judge(
         "together/openapi.yaml", "components/schemas/ChatCompletionRequest", "together",
@@ -99,8 +103,8 @@ JUDGES = {
         "cohere/openapi.yaml", "paths/~1v2~1chat/post/requestBody/content/application~1json/schema", "cohere",
         cohere.build_request,
         {
-            "many answers": "n", "logprobs": "logprobs", "a file": "messages[0].content[1]",
-            "a clip": "messages[0].content[1]",
+            "many answers": "n", "logprobs": "top_logprobs", "a file": "messages[0].content[1]",
+            "a clip": "messages[0].content[1]", "a strict tool in a strict place": "response_format",
         },
     ),
 }  # fmt: skip
@@ -109,6 +113,7 @@ PRECAUTIONS = {
     ("openai responses", "one stop"): "`top_k` is not known there: the provider says so",
     ("together", "one stop"): "`stop` is a list there; a text has been taken since the completions of old",
     ("together", "logprobs"): "`logprobs` is a number there; OpenAI's switch is taken too",
+    ("together", "logprobs without others"): "`logprobs` is a number there; OpenAI's switch is taken too",
     ("together", "a file"): "files are passed on: the provider says that it has none",
     ("together", "a clip"): "clips are described as `audio_url` and `input_audio` in turn",
     ("together", "*tool_choice"): "an object is described as a tool call, with an index and arguments",

@@ -226,6 +226,21 @@ async def test_fields_that_we_have_never_heard_of_are_taken(chat: App, container
     assert response.status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("asked", "param"),
+    [({"reasoning_effort": "low"}, "reasoning_effort"), ({"thinking": {"type": "adaptive"}}, "thinking")],
+)
+async def test_a_model_that_does_not_reason_says_so(
+    chat: App, container: Container, asked: dict[str, Any], param: str
+) -> None:
+    account = await an_account(container)
+    error = (await chat.ask(account, **asked)).json()["error"]
+    assert (error["code"], error["param"]) == ("unsupported_parameter", param)
+    assert "sandbox/echo does not support reasoning" in error["message"]
+    for nothing in ({"reasoning_effort": "none"}, {"reasoning_effort": None}, {"thinking": {"type": "disabled"}}):
+        assert (await chat.ask(account, **nothing)).status_code == 200
+
+
 async def test_the_same_request_has_the_same_answer(chat: App, container: Container) -> None:
     account = await an_account(container)
     first, second = [(await chat.ask(account, seed=1, headers={"x-cache": "skip"})).json() for _ in range(2)]

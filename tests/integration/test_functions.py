@@ -258,6 +258,44 @@ class TestModels:
         assert offer["above"][0]["usd_per_million"]["output_tokens"] == "22.50"
         assert offer["service_tiers"]["flex"]["usd_per_million"]["input_tokens"] == "1.25"
 
+    async def test_prices_by_the_hour(self, api: RestApi) -> None:
+        offer, *_ = (await api("GET", "/v1/models/deepseek/deepseek-v4-pro")).json["offers"]
+        assert offer["usd_per_million"]["output_tokens"] == "1.98"
+        assert offer["hours"] == [
+            {
+                "utc": ["01:00-04:00", "06:00-10:00"],
+                "days": [1, 2, 3, 4, 5],
+                "usd_per_million": {
+                    "input_tokens": "1.32",
+                    "cached_input_tokens": "0.044",
+                    "output_tokens": "3.96",
+                },
+            }
+        ]
+        full = (await api("GET", "/llms-full.txt")).body.decode()
+        (line,) = [line for line in full.splitlines() if line.startswith("- `deepseek/deepseek-v4-pro`")]
+        assert "$0.66/M input tokens, $1.98/M output tokens ($0.044/M cached input tokens, $1.32/M input tokens" in line
+        assert "at 01:00-04:00 and 06:00-10:00 UTC on Mon, Tue, Wed, Thu, Fri)" in line
+
+    @pytest.mark.parametrize(
+        ("variables", "missing"),
+        [
+            ({}, "CLOUDFLARE_API_TOKEN and AIG_CLOUDFLARE_BASE_URL"),
+            ({"CLOUDFLARE_API_TOKEN": PROVIDER_KEY}, "AIG_CLOUDFLARE_BASE_URL"),
+            ({"AIG_CLOUDFLARE_BASE_URL": "https://cloudflare.example/ai/v1"}, "CLOUDFLARE_API_TOKEN"),
+        ],
+    )
+    async def test_what_is_missing_is_named_and_not_what_is_there(
+        self, variables: dict[str, str], missing: str, deployed: Stack, logged: Log
+    ) -> None:
+        api = RestApi(deployed, **variables)
+        (offer,) = (await api("GET", "/v1/models/alibaba/qwq-32b")).json["offers"]
+        full = (await api("GET", "/llms-full.txt")).body.decode()
+        await api.close()
+        assert (offer["available"], offer["missing"]) == (False, missing)
+        (line,) = [line for line in full.splitlines() if line.startswith("- `alibaba/qwq-32b`")]
+        assert line.endswith(f"(needs {missing})")
+
     async def test_an_offer_that_is_smaller_says_so(self, api: RestApi) -> None:
         model = (await api("GET", "/v1/models/meta/llama-3.3-70b-instruct")).json
         offers = {offer["provider"]: offer for offer in model["offers"]}

@@ -1,4 +1,7 @@
-"""A vendor of OpenAI's wire is one row and its models: the two blocks of CONTRIBUTING.md, compiled and called."""
+"""A vendor of OpenAI's wire is one row and its models: the two blocks of CONTRIBUTING.md, compiled and called.
+
+A third, which may follow the second, has other prices for some hours.
+"""
 
 import re
 import tomllib
@@ -13,12 +16,15 @@ from aig.wiring import Container
 from local.template import ROOT
 from tests.apps import App
 from tests.builders import Account, an_account
+from tests.unit.clock import NOON, FixedClock
 from tests.upstream import FakeUpstream, Script, completion
 
 
-def _blocks() -> list[dict[str, Any]]:
+def _blocks(*, hours: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The provider and the model of the page."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    return [tomllib.loads(block) for block in re.findall(r"```toml\n(.*?)```", text, re.DOTALL)]
+    row, model, by_hour = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    return tomllib.loads(row), tomllib.loads(model + by_hour if hours else model)
 
 
 @pytest.fixture
@@ -26,15 +32,17 @@ async def account(container: Container) -> Account:
     return await an_account(container)
 
 
-@pytest.fixture
-async def with_acme(chat: App, upstream: FakeUpstream) -> AsyncIterator[App]:
-    """The chat app whose catalog has what the page adds, the vendor's server being the scripted one."""
-    (rows, models) = _blocks()
+@pytest.fixture(params=[False, True], ids=["", "with hours"])
+async def with_acme(chat: App, upstream: FakeUpstream, request: pytest.FixtureRequest) -> AsyncIterator[App]:
+    """The chat app whose catalog has what the page adds, the vendor's server being the scripted one. It is noon."""
+    rows, models = _blocks(hours=request.param)
     compiled = compile_catalog(rows, [{**row, "offer": row["offer"]} for row in models["model"]])
     compiled["providers"]["acme"]["base_url"] = upstream.base_url
     before = chat.module.gateway.catalog
     chat.replace(
-        catalog=catalog.parse(compiled), secrets=_With(chat.module.gateway.secrets, {"ACME_API_KEY": "acme-key"})
+        clock=FixedClock(NOON),
+        catalog=catalog.parse(compiled),
+        secrets=_With(chat.module.gateway.secrets, {"ACME_API_KEY": "acme-key"}),
     )
     yield chat
     chat.replace(catalog=before)
@@ -63,6 +71,14 @@ async def test_a_vendor_is_two_blocks_of_toml(with_acme: App, upstream: FakeUpst
     (asked,) = upstream.asked
     assert asked.headers["authorization"] == "Bearer acme-key"
     assert (asked.body["model"], asked.body["max_tokens"]) == ("thinker-2-0317", 200)
+
+
+@pytest.mark.parametrize("with_acme", [True], indirect=True)
+async def test_it_costs_what_its_hours_say(with_acme: App, upstream: FakeUpstream, account: Account) -> None:
+    upstream.script = Script(200, [completion("hello", prompt_tokens=1000, completion_tokens=100)])
+    with_acme.replace(clock=FixedClock(NOON - 4 * 3600))
+    response = await with_acme.ask(account, model="acme/thinker-2", max_tokens=200)
+    assert response.headers["x-aig-cost"] == "0.00252"  # twice as much
 
 
 async def test_it_takes_what_its_row_says_it_takes(with_acme: App, upstream: FakeUpstream, account: Account) -> None:

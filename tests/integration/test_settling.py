@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import math
 import time
 from collections.abc import AsyncGenerator
+from datetime import datetime
+from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -25,8 +28,9 @@ from aig.records import Record
 from aig.sweep import CLOCK_SKEW_S
 from aig.wiring import Container
 from local.template import Stack
+from tests import apps
 from tests.apps import App, Handler, event, events, said, serving
-from tests.builders import PROMPT, Account, an_account, debits_of, holds_of, losses_of, wallet_of
+from tests.builders import PROMPT, PROVIDER_KEY, Account, an_account, debits_of, holds_of, losses_of, wallet_of
 from tests.logs import Log
 from tests.unit.clock import FixedClock
 from tests.upstream import DONE, FakeUpstream, Script, chunk, completion, stream, usage_chunk
@@ -147,6 +151,45 @@ async def test_a_stream_that_breaks_upstream_is_the_platforms_loss(
     assert (last["error"]["type"], last["choices"][0]["finish_reason"]) == ("provider_error", "error")
     assert (await wallet_of(container, account)).available == TEN_DOLLARS
     assert [loss["reason"] for loss in await losses_of(container, account)] == ["broken_stream"]
+
+
+@pytest.mark.parametrize(
+    ("began", "input_price", "output_price"),
+    [
+        ("03:59:59", "1.32", "3.96"),
+        ("04:00:00", "0.66", "1.98"),
+        ("05:59:59", "0.66", "1.98"),
+        ("06:00:00", "1.32", "3.96"),
+    ],
+)
+async def test_a_call_costs_what_the_hour_it_began_in_costs(
+    began: str, input_price: str, output_price: str, deployed: Stack, container: Container, logged: Log,
+    upstream: FakeUpstream,
+) -> None:  # fmt: skip
+    """Held and charged by one list, also where the hour passes while the answer is written."""
+    address = {"AIG_DEEPSEEK_BASE_URL": upstream.base_url, "DEEPSEEK_API_KEY": PROVIDER_KEY}
+    app = App(apps.start(deployed.functions["ChatFunction"], **address))
+    clock = FixedClock(datetime.fromisoformat(f"2026-11-25T{began}+00:00").timestamp())
+    app.replace(clock=clock)
+    account, hour_over = await an_account(container), asyncio.Event()
+    counted = usage_chunk(prompt_tokens=1000, completion_tokens=500)
+    upstream.script = Script(200, [chunk("one"), hour_over, chunk(finish_reason="stop"), counted, DONE])
+    asking = asyncio.create_task(
+        app.ask(account, "a question " * 500, model="deepseek/deepseek-v4-pro", stream=True, max_tokens=500)
+    )
+    await upstream.arrived.wait()
+    (hold,) = await holds_of(container, account)
+    clock.time += 3600
+    hour_over.set()
+    assert said(events(await asking)) == "one"
+    (debit,) = await debits_of(container, account)
+    price = (1000 * Decimal(input_price) + 500 * Decimal(output_price)) * 1000
+    assert debit["upstream_cost"] == price
+    assert debit["amount"] == math.ceil(price * Decimal("1.05"))
+    ((_, held),) = json.loads(hold["prices"]).items()
+    assert held["rates"]["input_tokens"] == Decimal(input_price) * 10**6
+    assert "hours" not in held
+    await app.close()
 
 
 async def test_an_answer_is_delivered_free_when_it_cannot_be_charged(

@@ -27,7 +27,7 @@ from aig_providers.shapes import (
 )
 from aig_providers.wire import Detail, HttpRequest, Post, count, parse_object, post_json
 
-_REFUSED = ("logprobs", "logit_bias", "top_logprobs", "audio", "prediction")
+_REFUSED = ("logit_bias", "top_logprobs", "audio", "prediction")
 _FINISH: Mapping[str, str] = {
     "COMPLETE": "stop",
     "STOP_SEQUENCE": "stop",
@@ -84,7 +84,11 @@ def build_request(upstream: Upstream, request: ChatRequest, max_output_tokens: i
     if stop := source.get("stop"):
         body["stop_sequences"] = [stop] if isinstance(stop, str) else stop
     if wanted := _response_format(source):
+        if tools:  # the API takes one or the other
+            raise unsupported("response_format")
         body["response_format"] = wanted
+    if source.get("logprobs"):
+        body["logprobs"] = True
     if thinking := _thinking(source):
         body["thinking"] = thinking
     if request.stream:
@@ -171,6 +175,23 @@ def _whole(billed: Mapping[str, Any], name: str) -> int:
     return count({name: int(value) if isinstance(value, float) and value.is_integer() else value}, name)
 
 
+def _logprobs(items: Any) -> dict[str, Any] | None:
+    """As OpenAI has them, where each token has a text: tokens that share one are told as one, as likely as all."""
+    pieces = [item for item in items or () if item.get("text")]
+    if not pieces:
+        return None
+    content = [
+        {
+            "token": string(item["text"]),
+            "logprob": sum(item.get("logprobs") or ()),
+            "bytes": list(item["text"].encode()),
+            "top_logprobs": [],
+        }
+        for item in pieces
+    ]
+    return {"content": content, "refusal": None}
+
+
 def _arguments(text: Any) -> str:
     return text if isinstance(text, str) and text not in ("", "null") else "{}"
 
@@ -193,7 +214,7 @@ def parse_response(payload: bytes, created: int) -> ChatResult:
             tool_call(call["id"], call["function"]["name"], _arguments(call["function"].get("arguments")))
             for call in said.get("tool_calls") or ()
         ]
-        plan = said.get("tool_plan") or ""
+        plan, logprobs = said.get("tool_plan") or "", _logprobs(body.get("logprobs"))
         message: dict[str, Any] = {"role": "assistant", "content": plan + "".join(texts) or None, "refusal": None}
         if thoughts:
             message["reasoning_content"] = "".join(thoughts)
@@ -201,7 +222,8 @@ def parse_response(payload: bytes, created: int) -> ChatResult:
         raise UpstreamError("malformed") from None
     if calls:
         message["tool_calls"] = calls
-    answer = completion(body.get("id"), created, message, finish, native_finish_reason=body["finish_reason"])
+    ended = {"logprobs": logprobs, "native_finish_reason": body["finish_reason"]}
+    answer = completion(body.get("id"), created, message, finish, **ended)
     return ChatResult(answer, parse_usage(body.get("usage")))
 
 
@@ -224,7 +246,7 @@ class StreamParser:
                 case "message-start":
                     self._id = event.get("id")
                 case "content-start" | "content-delta":
-                    return self._content(event["delta"]["message"]["content"])
+                    return self._content(event["delta"]["message"]["content"], event.get("logprobs"))
                 case "tool-plan-delta":
                     return [self._say({"content": string(event["delta"]["message"]["tool_plan"])})]
                 case "tool-call-start":
@@ -250,10 +272,12 @@ class StreamParser:
             delta, self._role = {**self._role, **delta}, {}
         return ChatChunk(chunk(self._id, self._created, delta, finish_reason, **more))
 
-    def _content(self, content: Mapping[str, Any]) -> list[ChatChunk]:
+    def _content(self, content: Mapping[str, Any], likely: Any) -> list[ChatChunk]:
         if content.get("thinking"):
             return [self._say({"reasoning_content": string(content["thinking"])})]
-        return [self._say({"content": string(content["text"])})] if content.get("text") else []
+        logprobs = _logprobs([likely] if likely else ())
+        told: dict[str, Any] = {"logprobs": logprobs} if logprobs else {}
+        return [self._say({"content": string(content["text"])}, None, **told)] if content.get("text") else []
 
     def _call(self, index: Any, call: Mapping[str, Any]) -> list[ChatChunk]:
         number = self._calls.begin(index)

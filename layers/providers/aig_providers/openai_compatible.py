@@ -13,7 +13,8 @@ from aig.modalities.usage import Usage
 from aig_providers import wire
 from aig_providers.batches import embed_in_batches
 from aig_providers.compatible_body import compatible_body
-from aig_providers.shapes import arguments_json, parse_embeddings, text_of
+from aig_providers.compatible_calls import StreamedCalls, as_text, one_form
+from aig_providers.shapes import parse_embeddings, text_of
 from aig_providers.wire import HttpRequest, Post, Whole, count, parse_object, post_json, told_error
 
 _TIERS_WITH_PRICES = frozenset({"flex", "priority"})
@@ -133,15 +134,7 @@ def _one_shape(said: dict[str, Any]) -> None:
             said["reasoning_content"] = "".join(text_of(_texts(thought)) for thought in thoughts)
     if isinstance(said.get("reasoning"), str) and not said.get("reasoning_content"):
         said["reasoning_content"] = said["reasoning"]
-    calls = said.get("tool_calls")
-    for at, call in enumerate(calls if isinstance(calls, list) else ()):
-        function = call.get("function") if isinstance(call, dict) else None
-        if not isinstance(function, dict):
-            continue
-        if isinstance(function.get("arguments"), Mapping):
-            function["arguments"] = arguments_json(function["arguments"])
-        if function.get("name") and not call.get("id"):
-            call["id"] = f"call_{call.get('index') or at}"
+    as_text(said.get("tool_calls"))
 
 
 def _texts(parts: list[Any]) -> list[Mapping[str, Any]]:
@@ -160,6 +153,8 @@ def parse_response(payload: bytes) -> ChatResult:
     choices = _choices(body, "message")
     if not choices:
         raise UpstreamError("malformed")
+    for choice in choices:
+        one_form(choice["message"].get("tool_calls"))
     return ChatResult(_shown(body, choices), usage)
 
 
@@ -197,6 +192,7 @@ class _Progress:
         self._counted = False  # whether usage was told since the last choice ended
 
     def see(self, chunk: ChatChunk) -> None:
+        """Also says the role of a choice in its first delta, and in no other: clients join what is repeated."""
         if chunk.body is not None:
             self._see(chunk.body)
         self._counted = self._counted or chunk.usage is not None
@@ -210,12 +206,16 @@ class _Progress:
         self._counted = False
         for choice in body["choices"]:
             self._last = body
-            index = choice.get("index") or 0
+            index, delta = choice.get("index") or 0, choice["delta"]
+            if index not in self._open and index not in self._ended:
+                delta["role"] = delta.get("role") or "assistant"
+            else:
+                delta.pop("role", None)
             if choice.get("finish_reason"):
                 self._open.pop(index, None)
                 self._ended.add(index)
             elif index not in self._ended:
-                calling = choice["delta"].get("tool_calls") or self._open.get(index) == "tool_calls"
+                calling = delta.get("tool_calls") or self._open.get(index) == "tool_calls"
                 self._open[index] = "tool_calls" if calling else "stop"
 
     def end(self, *, counted: bool, done: bool) -> dict[str, Any] | None:
@@ -244,7 +244,7 @@ class OpenAICompatibleChat:
         self, upstream: Upstream, request: ChatRequest, max_output_tokens: int
     ) -> AsyncGenerator[ChatChunk, None]:
         http = build_request(upstream, request, max_output_tokens)
-        progress, parser = _Progress(request.body.get("n") or 1), EventParser()
+        progress, parser, calls = _Progress(request.body.get("n") or 1), EventParser(), StreamedCalls()
         counted, done = False, False
         events = wire.events(self._post, http, upstream, is_last=_is_done, is_whole=progress.whole)
         async with aclosing(events) as payloads:
@@ -256,6 +256,8 @@ class OpenAICompatibleChat:
                 chunk = replace(chunk, usage=_kept_for(chunk.usage, request)) if chunk.usage else chunk
                 counted = counted or chunk.usage is not None
                 progress.see(chunk)
+                if chunk.body is not None:
+                    calls.see(chunk.body)
                 yield chunk
         if missing := progress.end(counted=counted, done=done):
             yield ChatChunk(missing)

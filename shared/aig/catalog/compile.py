@@ -4,15 +4,25 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from aig.catalog.bounds import (
+    PER_UNIT,
+    check_bounds,
+    check_elsewhere,
+    check_instead,
+    check_proportions,
+    check_since,
+    read_price,
+)
 from aig.modalities.upstream import QUIRKS, Timeouts
-from aig.modalities.usage import COUNT_UNITS, INPUT_UNITS, OUTPUT_UNITS, TOKEN_UNITS, Unit
-from aig.money.pricing import price_of
-from aig.money.units import Pico, price_per_million, price_per_unit
+from aig.modalities.usage import TOKEN_UNITS, Unit
+from aig.money.pricing import MINUTES_A_DAY
+from aig.money.units import Pico
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _SLUG = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}/[a-z0-9][a-z0-9._-]{0,95}")
 _WIRE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_SPAN = re.compile(r"(\d{2}):([0-5]\d)-(\d{2}):([0-5]\d)")
 CAPABILITIES = frozenset(
     {"chat", "stream", "tools", "json_schema", "vision", "audio", "files", "reasoning"}
     | {"embed", "token_ids", "dimensions", "input_type"}
@@ -21,22 +31,6 @@ MODALITIES = frozenset(
     {"text", "embedding", "image", "speech", "transcription", "moderation", "translation", "classification"}
     | {"detection", "ocr", "rerank", "video", "music", "three_d", "turn_detection"}
 )
-# Dollars that the price of a unit lies between, for the market as it is. Both ends of a range are less than a factor of
-# a thousand from nearly every price within it, so that one typed per thousand, or per token, falls out.
-_PER_MILLION: Mapping[str, tuple[str, str]] = {"text": ("0.004", "600"), "embedding": ("0.002", "1.50")}
-_ANY_PER_MILLION = ("0.001", "2000")
-_LEAST_CACHED = "0.0005"
-_PER_UNIT: Mapping[str, tuple[str, str]] = {
-    "seconds": ("0.000001", "2"),
-    "images": ("0.0001", "2"),
-    "tiles": ("0.000001", "0.1"),
-    "steps": ("0.000001", "0.1"),
-    "pages": ("0.0001", "0.5"),
-    "search_units": ("0.000001", "0.1"),
-    "credits": ("0.0001", "1"),
-    "tracks": ("0.001", "10"),
-    "assets": ("0.01", "20"),
-}
 _NEEDED: Mapping[str, tuple[Unit, ...]] = {"text": ("input_tokens", "output_tokens"), "embedding": ("input_tokens",)}
 _PROVIDER_FIELDS = frozenset({"title", "wire", "base_url", "key", "max_tokens_field", "timeouts", "quirks"})
 _MODEL_FIELDS = frozenset(
@@ -44,8 +38,8 @@ _MODEL_FIELDS = frozenset(
     | {"deprecated", "successor", "quality", "dimensions", "image_tokens", "sandbox", "offer"}
 )
 _OFFER_FIELDS = frozenset(
-    {"provider", "id", "usd_per_million", "usd_per_unit", "above", "tiers", "source", "date", "quirks"}
-    | {"max_batch", "max_batch_tokens", "context", "max_output"}
+    {"provider", "id", "usd_per_million", "usd_per_unit", "above", "tiers", "hours", "source", "date", "quirks"}
+    | {"max_batch", "max_batch_tokens", "context", "max_output", "price_change"}
 )
 
 
@@ -70,75 +64,70 @@ def _provider(name: str, row: Mapping[str, Any]) -> dict[str, Any]:
     return {**row, **_quirks(place, row)}
 
 
-def _price(place: str, modality: str, unit: str, text: str) -> Pico:
-    """One price, within the bounds of its unit. A price of nothing is allowed: there are free models."""
-    counted = unit in _PER_UNIT
-    least, most = _PER_UNIT[unit] if counted else _PER_MILLION.get(modality, _ANY_PER_MILLION)
-    if unit.startswith("cached_"):
-        least = _LEAST_CACHED
-    parse = price_per_unit if counted else price_per_million
-    try:
-        pico = parse(text)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{place}: {unit} must be dollars in quotes: {error}") from None
-    if pico and not parse(least) <= pico <= parse(most):
-        per = "one" if counted else "a million"
-        raise ValueError(f"{place}: {unit} at ${text} {per} is out of bounds: ${least} to ${most} for {per}")
-    return pico
-
-
-def _rates(place: str, modality: str, row: Mapping[str, Any]) -> dict[str, int]:
-    """The price of each unit; none where nobody publishes one, of a model that is listed only.
-
-    Classes of tokens must be in proportion to what they are classes of.
-    """
+def _rates(place: str, modality: str, row: Mapping[str, Any]) -> dict[Unit, Pico]:
+    """The price of each unit; none where nobody publishes one, of a model that is listed only."""
     rates: dict[Unit, Pico] = {}
     for field, allowed in (
         ("usd_per_million", TOKEN_UNITS | {"characters"}),
-        ("usd_per_unit", COUNT_UNITS - {"characters"}),
+        ("usd_per_unit", PER_UNIT),
     ):
         for unit, text in row.get(field, {}).items():
             if unit not in allowed:
                 raise ValueError(f"{place}: {unit} is not a unit of {field}; known are {sorted(allowed)}")
-            rates[unit] = _price(place, modality, unit, text)
+            rates[unit] = read_price(place, unit, text)
     for unit in _NEEDED.get(modality, ()):
         if unit not in rates:
             raise ValueError(f"{place}: needs a price for {unit}")
-    _check_proportions(place, modality, rates)
-    return {unit: int(pico) for unit, pico in rates.items()}
-
-
-def _check_proportions(place: str, modality: str, rates: Mapping[Unit, Pico]) -> None:
-    if modality != "text":
-        return
-    read, written = rates["input_tokens"], rates["output_tokens"]
-    for unit in INPUT_UNITS + OUTPUT_UNITS:
-        price = price_of(unit, rates)
-        base = read if unit in INPUT_UNITS else written
-        limit = 1 if unit == "cached_input_tokens" else 3 if unit.startswith("cache_write") else 100
-        if price > base * limit:
-            raise ValueError(f"{place}: {unit} costs more than {limit} times what a plain token costs")
-        if unit.startswith("cache_write") and unit in rates and price < read:
-            raise ValueError(f"{place}: {unit} costs less than a plain token")
-    if read and not read <= written * 2 <= read * 60:
-        raise ValueError(f"{place}: output costs less than half of input, or more than thirty times as much")
+    check_proportions(place, modality, rates)
+    return rates
 
 
 def _prices(place: str, modality: str, row: Mapping[str, Any]) -> dict[str, Any]:
     """A list of prices as `Prices.to_json` writes it."""
     unknown = {"tokens", "usd_per_million", "usd_per_unit"}
-    prices: dict[str, Any] = {"rates": _rates(place, modality, row)}
+    rates = _rates(place, modality, row)
+    prices: dict[str, Any] = {"rates": rates}
     steps = []
     for step in row.get("above", ()):
         if set(step) - unknown or type(step.get("tokens")) is not int or step["tokens"] <= 0:
             raise ValueError(f"{place}: above needs tokens and usd_per_million, and nothing else")
         steps.append([step["tokens"], _rates(f"{place} above {step['tokens']}", modality, step)])
+        check_instead(f"{place} above {step['tokens']}", rates, steps[-1][1])
     if steps:
         prices["above"] = sorted(steps, key=lambda step: step[0])
     tiers = {name: _prices(f"{place} tier {name}", modality, tier) for name, tier in row.get("tiers", {}).items()}
+    for name, tier in tiers.items():
+        check_instead(f"{place} tier {name}", rates, tier["rates"])
     if tiers:
         prices["tiers"] = tiers
+    hours = [_hours(f"{place} hours", modality, entry) for entry in row.get("hours", ())]
+    for entry in hours:
+        check_instead(f"{place} hours", rates, entry["prices"]["rates"])
+    if hours:
+        prices["hours"] = hours
     return prices
+
+
+def _hours(place: str, modality: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """`utc` has spans such as 01:00-04:00, `days` numbers from 1 for Monday to 7; without them every day."""
+    if set(row) - {"utc", "days", "usd_per_million", "above", "tiers"} or not row.get("utc"):
+        raise ValueError(f"{place}: hours need utc and usd_per_million; days, above and tiers may be there")
+    days = row.get("days", [1, 2, 3, 4, 5, 6, 7])
+    if not days or any(type(day) is not int or not 1 <= day <= 7 for day in days):
+        raise ValueError(f"{place}: days are numbers from 1 (Monday) to 7")
+    prices = _prices(place, modality, {name: row[name] for name in row if name not in ("utc", "days")})
+    return {"spans": [_span(place, text) for text in row["utc"]], "days": sorted(set(days)), "prices": prices}
+
+
+def _span(place: str, text: Any) -> list[int]:
+    """`01:00-04:00` as minutes of the day, 24:00 the last."""
+    match = _SPAN.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        raise ValueError(f"{place}: utc has spans of hours such as 01:00-04:00, not {text!r}")
+    start, end = (int(match[at]) * 60 + int(match[at + 1]) for at in (1, 3))
+    if not start < end <= MINUTES_A_DAY:
+        raise ValueError(f"{place}: {text} does not end after it begins, within a day")
+    return [start, end]
 
 
 def _date(place: str, row: Mapping[str, Any], name: str) -> str:
@@ -159,10 +148,14 @@ def _offer(place: str, modality: str, row: Mapping[str, Any], providers: Mapping
         raise ValueError(f"{place}: an offer needs the provider's own id of the model, in quotes")
     if not row.get("source") or not _DATE.fullmatch(str(row.get("date", ""))):
         raise ValueError(f"{place}: a price needs a source and a date (YYYY-MM-DD)")
+    if row.get("price_change", True) is not True:
+        raise ValueError(f"{place}: price_change is true, or is left out")
+    prices = _prices(place, modality, row)
+    check_bounds(place, modality, row["source"], prices["rates"])
     offer = {
         "provider": row["provider"],
         "id": row["id"],
-        "prices": _prices(place, modality, row),
+        "prices": prices,
         "source": row["source"],
         "date": str(row["date"]),
         **_quirks(place, row),
@@ -220,6 +213,7 @@ def _model(row: Mapping[str, Any], providers: Mapping[str, Any]) -> dict[str, An
         if any(offer.get(name, 0) >= row.get(name, 1) for name in ("context", "max_output") if name in offer):
             raise ValueError(f"{place} at {offer['provider']}: context and max_output are for an offer that has less")
     _check_alike(place, compiled)
+    check_elsewhere(place, compiled["offers"])
     providers_used = [offer["provider"] for offer in compiled["offers"]]
     if not providers_used:
         raise ValueError(f"{place}: has no offer")
@@ -250,10 +244,30 @@ def _named(row: Mapping[str, Any], providers: Mapping[str, Any]) -> dict[str, An
         raise ValueError(f"model {row.get('slug')!r}: a field is of the wrong type: {error}") from None
 
 
-def compile_catalog(providers: Mapping[str, Mapping[str, Any]], models: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """The deployed form. Raises ValueError (or KeyError for a missing field) that names the row."""
+def _check_changes(rows: Iterable[Mapping[str, Any]], compiled: Iterable[Mapping[str, Any]], before: Any) -> None:
+    """Prices beside those of the same offers in the catalog as it was compiled before."""
+    earlier = {(model["slug"], offer["provider"]): offer for model in before["models"] for offer in model["offers"]}
+    agreed = {(row["slug"], offer["provider"]) for row in rows for offer in row["offer"] if offer.get("price_change")}
+    for model in compiled:
+        for offer in model["offers"]:
+            key = model["slug"], offer["provider"]
+            if key in earlier:
+                place = f"model {key[0]!r} at {key[1]}"
+                check_since(place, earlier[key], offer, agreed=key in agreed)
+
+
+def compile_catalog(
+    providers: Mapping[str, Mapping[str, Any]], models: Iterable[Mapping[str, Any]], before: Any = None
+) -> dict[str, Any]:
+    """The deployed form. Raises ValueError (or KeyError for a missing field) that names the row.
+
+    `before` is the deployed form as it was: prices that differ too much from it are refused.
+    """
+    rows = list(models)
     known = {name: _provider(name, row) for name, row in sorted(providers.items())}
-    compiled = sorted((_named(row, known) for row in models), key=lambda model: str(model["slug"]))
+    compiled = sorted((_named(row, known) for row in rows), key=lambda model: str(model["slug"]))
+    if before is not None:
+        _check_changes(rows, compiled, before)
     slugs = [model["slug"] for model in compiled]
     twice = {slug for slug in slugs if slugs.count(slug) > 1}
     if twice:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache
 from importlib import resources
@@ -57,6 +57,10 @@ class Offer:
     max_batch_tokens: int | None = None
     context: int | None = None
     max_output: int | None = None
+
+    def at(self, now: float) -> "Offer":
+        """As it is at a time in unix seconds: with the prices of that hour."""
+        return replace(self, prices=self.prices.at(int(now))) if self.prices.hours else self
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Who may serve a request, and in which order. Pure."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -31,7 +31,7 @@ _MODALITY_OF = {"chat": "text", "embed": "embedding"}
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A model at one of its providers. `key` names the pair: `provider/vendor/model`."""
+    """A model at one of its providers, at the prices of the hour. `key` names the pair: `provider/vendor/model`."""
 
     model: Model
     offer: Offer
@@ -60,12 +60,39 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What a choice depends on beside the request: who is asking, who is set up, how they are, which day it is."""
+    """What a choice depends on beside the request: who is asking, who is set up, how they are, what time it is.
+
+    `missing` has what the operator would have to set for a provider; nothing for one that is set up.
+    """
 
     may_use: Callable[[str], bool]
-    available: Collection[str]  # providers
+    missing: Mapping[str, Collection[str]]
     standing: Callable[[Candidate], Standing]
+    now: float  # unix seconds
     today: str
+
+    def is_set_up(self, offer: Offer) -> bool:
+        return not self.missing.get(offer.provider.name, ())
+
+
+def needed(missing: Iterable[Collection[str]]) -> str:
+    """Several providers' missing settings, of which one provider's are enough: `A_KEY and A_URL, or B_KEY`."""
+    each = dict.fromkeys(" and ".join(names) for names in missing)
+    return (", or " if any(" and " in names for names in each) else " or ").join(each)
+
+
+def _not_set_up(models: Sequence[Model], demand: Demand, situation: Situation) -> ProviderUnavailable:
+    """For models of which no provider that the client lets serve is set up: what is missing, for each."""
+    needs = [needed(situation.missing[offer.provider.name] for offer in _allowed(model, demand)) for model in models]
+    each = (
+        needs if len(models) == 1 else [f"for {model.slug} {need}" for model, need in zip(models, needs, strict=True)]
+    )
+    names = " or ".join(model.slug for model in models)
+    return ProviderUnavailable(
+        f"No provider of {names} that may serve this request is set up here. Choose another model; "
+        f"the operator sets {'; '.join(each)}.",
+        code="provider_not_configured",
+    )
 
 
 def require(model: Model, demand: Demand) -> None:
@@ -84,7 +111,7 @@ def require(model: Model, demand: Demand) -> None:
             f"{model.slug} does not support {', '.join(missing)}. "
             f"GET /v1/models?capability={missing[0]} lists models that do.",
             code="unsupported_parameter",
-            param=_FIELD.get(missing[0]),
+            param=demand.reasoning_field if missing[0] == "reasoning" else _FIELD.get(missing[0]),
         )
 
 
@@ -107,7 +134,8 @@ def candidates(catalog: Catalog, demand: Demand, routing: Routing, situation: Si
         except (InvalidRequest, ProviderUnavailable) as error:
             failures.append(error)
     if not ranked:
-        raise failures[0]
+        all_unset = all(isinstance(failure, ProviderUnavailable) for failure in failures)
+        raise _not_set_up(models, demand, situation) if all_unset else failures[0]
     return _first_of_each(ranked)
 
 
@@ -126,13 +154,10 @@ def _expected_cost(offer: Offer, demand: Demand) -> int:
     return rates["input_tokens"] * read + (rates["output_tokens"] * written * demand.samples if written else 0)
 
 
-def _order_offers(model: Model, demand: Demand, situation: Situation) -> Sequence[Candidate]:
-    """A model's offers within the request's `provider: {order, only, ignore}`, the healthy first, then the cheap.
-
-    Raises InvalidRequest if those leave none, ProviderUnavailable if none of those that are left is set up.
-    """
+def _allowed(model: Model, demand: Demand) -> Sequence[Offer]:
+    """The offers that the client lets serve. Raises InvalidRequest if there are none."""
     wanted: Mapping[str, Any] = demand.preferences
-    only, ignore, order = wanted.get("only"), wanted.get("ignore", ()), list(wanted.get("order", ()))
+    only, ignore = wanted.get("only"), wanted.get("ignore", ())
     allowed = [
         offer
         for offer in model.offers
@@ -143,15 +168,19 @@ def _order_offers(model: Model, demand: Demand, situation: Situation) -> Sequenc
         raise InvalidRequest(
             f"provider leaves nobody to serve {model.slug}: it is served by {names}.", param="provider"
         )
-    there = [offer for offer in allowed if offer.provider.name in situation.available]
+    return allowed
+
+
+def _order_offers(model: Model, demand: Demand, situation: Situation) -> Sequence[Candidate]:
+    """A model's offers within the request's `provider: {order, only, ignore}`, the healthy first, then the cheap.
+
+    Raises InvalidRequest if those leave none, ProviderUnavailable if none of those that are left is set up.
+    """
+    order = list(demand.preferences.get("order", ()))
+    there = [offer for offer in _allowed(model, demand) if situation.is_set_up(offer)]
     if not there:
-        needs = dict.fromkeys(offer.provider.key_name or offer.provider.base_url_variable for offer in allowed)
-        raise ProviderUnavailable(
-            f"No provider of {model.slug} that may serve this request is set up here. Choose another model; "
-            f"the operator sets {' or '.join(needs)}.",
-            code="provider_not_configured",
-        )
-    offered = [Candidate(model, offer) for offer in _able(model, there, demand)]
+        raise _not_set_up([model], demand, situation)
+    offered = [Candidate(model, offer.at(situation.now)) for offer in _able(model, there, demand)]
 
     def rank(candidate: Candidate) -> tuple[int, int, int]:
         name = candidate.offer.provider.name

@@ -26,6 +26,13 @@ SAMPLING: Mapping[str, float | None] = {"temperature": 1, "top_p": 1, "top_k": N
 _BESIDE = frozenset({"model", "models", "stream", "stream_options", "user"})
 
 
+def reasoning_field(body: Mapping[str, Any]) -> str | None:
+    """The field that asks for reasoning, if one does: `none`, and thinking that is disabled, ask for nothing."""
+    if (body.get("thinking") or {}).get("type", "disabled") != "disabled":
+        return "thinking"
+    return "reasoning_effort" if body.get("reasoning_effort") not in (None, "none") else None
+
+
 @dataclass(slots=True)
 class Media:
     """What is in a prompt beside its text. `inline_bytes` is what it takes in the body, as base64."""
@@ -61,7 +68,7 @@ class ChatRequest:
     body: Mapping[str, Any]
     input_bytes: int
     media: Media
-    capabilities: frozenset[str]  # what a model must have to serve it: tools, vision, json_schema, audio, files
+    capabilities: frozenset[str]  # what a model must have: tools, vision, json_schema, audio, files, reasoning
     cache_marks: frozenset[str] = frozenset()  # the times to live of its cache_control marks
     image_hosts: frozenset[str] = frozenset()
 
@@ -95,6 +102,7 @@ class ChatRequest:
             output_units=output_units,
             preferences=body.get("provider") or {},
             service_tier=body.get("service_tier"),
+            reasoning_field=reasoning_field(body),
             sampling=tuple(name for name, usual in SAMPLING.items() if body.get(name) not in (None, usual)),
             image_hosts=self.image_hosts,
         )

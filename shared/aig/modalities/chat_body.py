@@ -10,7 +10,7 @@ from pydantic_core import to_json
 
 from aig.errors import InvalidRequest
 from aig.modalities import audio_header, image_header, json_schema
-from aig.modalities.chat import ChatRequest, Media
+from aig.modalities.chat import ChatRequest, Media, reasoning_field
 from aig.modalities.chat_types import ChatBody
 from aig.modalities.invalid import invalid_field
 from aig.modalities.public_url import public_host
@@ -54,6 +54,8 @@ def parse(body: dict[str, Any]) -> ChatRequest:
     if checked.get("stream_options") and not checked.get("stream"):
         raise InvalidRequest("stream_options is only allowed with stream: true.", param="stream_options")
     capabilities = {"chat"} | _check_tools(checked) | _check_format(checked)
+    if reasoning_field(checked):
+        capabilities.add("reasoning")
     if "audio" in (checked.get("modalities") or ()):
         capabilities.add("audio")
     media = _check_messages(checked["messages"], capabilities)

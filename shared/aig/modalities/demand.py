@@ -21,7 +21,7 @@ class Demand:
 
     `images` are not among the input tokens: how many those of a picture are, the model decides. `input_units` and
     `output_units` are the classes that its tokens may turn out to be of. `sampling` names the settings of sampling that
-    are asked to be other than usual, which some models refuse.
+    are asked to be other than usual, which some models refuse; `reasoning_field` is what asks for reasoning.
     """
 
     models: tuple[str, ...]
@@ -36,6 +36,7 @@ class Demand:
     preferences: Mapping[str, Any] = field(default_factory=dict)
     service_tier: str | None = None
     sampling: tuple[str, ...] = ()
+    reasoning_field: str | None = None
     image_hosts: frozenset[str] = frozenset()
 
     @property

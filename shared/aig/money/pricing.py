@@ -1,7 +1,7 @@
 """From units and prices to what the customer pays and what the provider charges us."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aig.modalities.usage import INPUT_UNITS, Unit, Usage
@@ -14,17 +14,37 @@ _PICO_PER_NANO = 1000
 Rates = Mapping[Unit, Pico]
 
 
+MINUTES_A_DAY = 24 * 60
+_THURSDAY = 4  # the day that unix time begins with
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """When a list of its own holds: from a minute of the day to another, UTC, on these days (1 is Monday)."""
+
+    spans: tuple[tuple[int, int], ...]
+    days: tuple[int, ...]
+    prices: "Prices"
+
+    def hold_at(self, now: int) -> bool:
+        """Whether they do at a time in unix seconds."""
+        day, minute = divmod(now // 60, MINUTES_A_DAY)
+        return (day + _THURSDAY - 1) % 7 + 1 in self.days and any(start <= minute < end for start, end in self.spans)
+
+
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """A price list: pico-USD per unit; what a long prompt, or a service tier, costs instead.
+    """A price list: pico-USD per unit; what a long prompt, a service tier, or an hour of the day costs instead.
 
     `above` holds (tokens, rates): a prompt of more tokens has the whole of its request priced by those. `tiers` names
-    the service tiers that have a list of their own. The JSON form is what the catalog and a hold keep.
+    the service tiers that have a list of their own, `hours` the times. The JSON form is what the catalog keeps, and a
+    hold: that of the moment it was taken at, without hours.
     """
 
     rates: Rates
     above: tuple[tuple[int, Rates], ...] = ()
     tiers: Mapping[str, "Prices"] = field(default_factory=dict)
+    hours: tuple[Hours, ...] = ()
 
     @classmethod
     def from_json(cls, table: Mapping[str, Any]) -> "Prices":
@@ -32,7 +52,21 @@ class Prices:
             rates=table["rates"],
             above=tuple((tokens, rates) for tokens, rates in table.get("above", ())),
             tiers={name: cls.from_json(tier) for name, tier in table.get("tiers", {}).items()},
+            hours=tuple(
+                Hours(
+                    tuple((start, end) for start, end in row["spans"]),
+                    tuple(row["days"]),
+                    cls.from_json(row["prices"]),
+                )
+                for row in table.get("hours", ())
+            ),
         )
+
+    def at(self, now: int) -> "Prices":
+        """The list that holds at a time in unix seconds, all that depends on the time decided."""
+        if not self.hours:
+            return self
+        return next((row.prices for row in self.hours if row.hold_at(now)), replace(self, hours=()))
 
     def to_json(self) -> dict[str, Any]:
         table: dict[str, Any] = {"rates": dict(self.rates)}
@@ -40,6 +74,11 @@ class Prices:
             table["above"] = [[tokens, dict(rates)] for tokens, rates in self.above]
         if self.tiers:
             table["tiers"] = {name: tier.to_json() for name, tier in self.tiers.items()}
+        if self.hours:
+            table["hours"] = [
+                {"spans": [list(span) for span in row.spans], "days": list(row.days), "prices": row.prices.to_json()}
+                for row in self.hours
+            ]
         return table
 
     def rates_for(self, prompt_tokens: int, service_tier: str | None) -> Rates:

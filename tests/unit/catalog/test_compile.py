@@ -174,6 +174,42 @@ def test_steps_and_tiers_are_price_lists_of_their_own() -> None:
     assert offer.prices.tiers["flex"].rates == {"input_tokens": 25_000, "output_tokens": 500_000}
 
 
+PEAK = {"utc": ["01:00-04:00", "22:30-24:00"], "usd_per_million": {"input_tokens": "0.10", "output_tokens": "2.00"}}
+
+
+def test_hours_are_price_lists_of_their_own() -> None:
+    row = with_offer(hours=[{**PEAK, "days": [5, 1]}, {**PEAK, "above": LONG}])
+    first, second = parse(compile_catalog(PROVIDERS, [row])).model("acme/one").offers[0].prices.hours
+    assert (first.spans, first.days) == (((60, 240), (1350, 1440)), (1, 5))
+    assert first.prices.rates == {"input_tokens": 100_000, "output_tokens": 2_000_000}
+    assert (second.days, second.prices.above[0][0]) == ((1, 2, 3, 4, 5, 6, 7), 200_000)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"utc": []},
+        {"utc": ["1-4"]},
+        {"utc": ["04:00-01:00"]},
+        {"utc": ["01:00-24:01"]},
+        {"utc": ["01:60-04:00"]},
+        {"utc": [100]},
+        {"days": []},
+        {"days": [0]},
+        {"days": [8]},
+        {"days": ["Mon"]},
+        {"days": [True]},
+        {"hours": []},
+        {"usd_per_million": {"input_tokens": "0.10"}},
+        {"usd_per_million": {"input_tokens": "0.26", "output_tokens": "2.00"}},  # more than five times the usual
+        {"usd_per_million": {"input_tokens": "0.10", "cached_input_tokens": "0.01", "output_tokens": "2.00"}},
+    ],
+)
+def test_bad_hours_are_named(change: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="acme/one"):
+        compile_catalog(PROVIDERS, [with_offer(hours=[{**PEAK, **change}])])
+
+
 @pytest.mark.parametrize(
     "fields",
     [
@@ -182,6 +218,8 @@ def test_steps_and_tiers_are_price_lists_of_their_own() -> None:
         {"above": [{**LONG[0], "more": 1}]},
         {"above": [{"tokens": 5, "usd_per_million": {"input_tokens": "0.10"}}]},
         {"tiers": {"flex": {"usd_per_million": {"input_tokens": "50.00", "output_tokens": "0.50"}}}},
+        {"tiers": {"flex": {"usd_per_million": {"input_tokens": "0.009", "output_tokens": "0.50"}}}},
+        {"price_change": "yes"},
         {"quirks": ["left_handed"]},
         {"max_batch": 0},
         {"max_batch": "96"},
@@ -288,6 +326,12 @@ class TestOffersThatAreAlike:
         offer = MODEL["offer"][0]
         offers = [{**offer, **first}, {**offer, "provider": "other", **second}]
         compile_catalog(self.PROVIDERS, [{**MODEL, "offer": offers}])
+
+    def test_another_provider_asks_more_than_twenty_times_as_much(self) -> None:
+        self.compiled({}, {"usd_per_million": {"input_tokens": "0.99", "output_tokens": "19.00"}})
+        self.compiled({"usd_per_million": {"input_tokens": "0.00", "output_tokens": "0.00"}}, {})  # a free one
+        with pytest.raises(ValueError, match="output_tokens at other costs more than 20 times as much as at acme"):
+            self.compiled({}, {"usd_per_million": {"input_tokens": "0.99", "output_tokens": "20.01"}})
 
     STEP: ClassVar = {"above": [{"tokens": 500, "usd_per_million": {"input_tokens": "0.10", "output_tokens": "2.00"}}]}
     HEARD: ClassVar = {

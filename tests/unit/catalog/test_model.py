@@ -1,6 +1,7 @@
 """The catalog as it is deployed, and how a model in it is found."""
 
 import json
+import re
 from importlib import resources
 from importlib.util import find_spec
 from typing import Any
@@ -134,6 +135,30 @@ def test_what_a_client_sent_is_shown_short_and_in_ascii(catalog: Catalog, asked:
     assert raised.value.message.isprintable()
 
 
+def dates_in(name: str) -> list[str]:
+    """Days and months that a provider's id of a model ends in: 20251101, 2025-11-01, 03-2025, 2512."""
+    day = re.findall(r"(?<!\d)(20\d\d)-?(0[1-9]|1[0-2])-?([0-3]\d)(?!\d)", name)
+    month = re.findall(r"(?<!\d)(0[1-9]|1[0-2])-(20\d\d)(?!\d)", name)
+    short = re.findall(r"(?<!\d)(2[3-9])(0[1-9]|1[0-2])(?!\d)", name)
+    return ["-".join(found) for found in day] + [f"{y}-{m}" for m, y in month] + [f"20{y}-{m}" for y, m in short]
+
+
+@pytest.mark.parametrize(
+    ("name", "dates"),
+    [
+        ("claude-opus-4-5-20251101-v1:0", ["2025-11-01"]),
+        ("gpt-5.4-mini-2026-03-17", ["2026-03-17"]),
+        ("command-r-08-2024", ["2024-08"]),
+        ("mistral-large-2512", ["2025-12"]),
+        ("gemini-2.5-flash", []),
+        ("gpt-oss-120b", []),
+        ("veo-3.1", []),
+    ],
+)
+def test_a_date_in_a_name_is_found(name: str, dates: list[str]) -> None:
+    assert dates_in(name) == dates
+
+
 class TestTheBuiltInCatalog:
     def test_it_is_what_the_file_says(self) -> None:
         data = json.loads(resources.files("aig.catalog").joinpath(CATALOG_FILE).read_text())
@@ -156,6 +181,29 @@ class TestTheBuiltInCatalog:
                 needed = {"input_tokens", "output_tokens"} if model.modality == "text" else {"input_tokens"}
                 assert needed <= offer.prices.rates.keys(), model.slug
                 assert all(type(price) is int and price >= 0 for price in offer.prices.rates.values()), model.slug
+
+    def test_no_model_was_released_before_the_date_in_its_name(self) -> None:
+        seen = 0
+        for model in builtin().models.values():
+            names = [model.slug, *(offer.model_id for offer in model.offers)]
+            for date in [date for name in names for date in dates_in(name)]:
+                seen += 1
+                assert (model.released or "9999")[: len(date)] >= date, (model.slug, date)
+                assert (model.deprecated or "9999")[: len(date)] >= date, (model.slug, date)
+            assert (model.knowledge or "")[:7] <= (model.released or "9999")[:7], model.slug
+        assert seen >= 15
+
+    def test_scores_are_of_one_index_and_there_are_many(self) -> None:
+        scored = [model for model in builtin().models.values() if model.quality]
+        assert {model.quality.source.partition(" (")[0] for model in scored if model.quality} == {
+            "https://artificialanalysis.ai Intelligence Index"
+        }
+        assert {model.modality for model in scored} == {"text"}
+        assert len(scored) >= 55
+        # Each of the vendors whose models a request without a name is likely to get.
+        assert {model.vendor for model in scored} >= {
+            "alibaba", "anthropic", "deepseek", "google", "minimax", "moonshot", "openai", "xai", "zai",
+        }  # fmt: skip
 
     def test_the_sandbox_is_marked_and_complete(self) -> None:
         marked = {slug for slug, model in builtin().models.items() if model.sandbox}

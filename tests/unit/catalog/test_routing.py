@@ -1,17 +1,18 @@
 """Who may serve a request, and in which order."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from aig.catalog.model import Catalog, Model, Offer, Provider, Quality
+from aig.catalog.model import Catalog, Model, Offer, Provider, Quality, builtin
 from aig.catalog.routing import Candidate, Routing, Situation, Standing, candidates
 from aig.errors import Forbidden, InvalidRequest, ModelNotFound, ProviderUnavailable
+from aig.modalities import chat_body
 from aig.modalities.demand import UNBOUNDED_TOKENS, Demand
 from aig.modalities.upstream import Timeouts
-from aig.money.pricing import Prices
+from aig.money.pricing import Hours, Prices
 from aig.money.units import Pico
 
 DOLLAR = 1_000_000
@@ -51,16 +52,26 @@ class World:
         self.available = set(self.catalog.providers)
         self.standings: dict[str, Standing] = {}
         self.allowed: set[str] | None = None
+        self.lacks: dict[str, tuple[str, ...]] = {}  # where it is not the key, or the base URL, alone
+        self.now = 0.0
+        self.chosen: Sequence[Candidate] = ()
 
     def keys(self, demand: Demand, routing: Routing = "auto") -> list[str]:
         """The candidates, by their keys."""
         situation = Situation(
             may_use=lambda slug: self.allowed is None or slug in self.allowed,
-            available=self.available,
+            missing={name: self._missing(provider) for name, provider in self.catalog.providers.items()},
             standing=lambda candidate: self.standings.get(candidate.key, Standing()),
+            now=self.now,
             today="2026-11-24",
         )
-        return [candidate.key for candidate in candidates(self.catalog, demand, routing, situation)]
+        self.chosen = candidates(self.catalog, demand, routing, situation)
+        return [candidate.key for candidate in self.chosen]
+
+    def _missing(self, provider: Provider) -> tuple[str, ...]:
+        if provider.name in self.available:
+            return ()
+        return self.lacks.get(provider.name, (provider.key_name or provider.base_url_variable,))
 
 
 def demand(
@@ -118,6 +129,20 @@ class TestOneModel:
         with pytest.raises(ProviderUnavailable, match=r"v/m .*A_API_KEY or AIG_B_C_BASE_URL") as raised:
             world.keys(demand("v/m"))
         assert raised.value.code == "provider_not_configured"
+
+    @pytest.mark.parametrize(
+        ("lacks", "told"),
+        [
+            (("A_KEY",), "A_KEY or AIG_B_BASE_URL"),
+            (("AIG_A_BASE_URL",), "AIG_A_BASE_URL or AIG_B_BASE_URL"),
+            (("A_KEY", "AIG_A_BASE_URL"), "A_KEY and AIG_A_BASE_URL, or AIG_B_BASE_URL"),
+        ],
+    )
+    def test_what_is_really_missing_is_named(self, lacks: tuple[str, ...], told: str) -> None:
+        world = World(model("v/m", offer("a", 1, 1, key="A_KEY"), offer("b", 1, 1)))
+        world.available, world.lacks = set(), {"a": lacks}
+        with pytest.raises(ProviderUnavailable, match=f"the operator sets {told}\\.$"):
+            world.keys(demand("v/m"))
 
     @pytest.mark.parametrize("preferences", [{"only": ["a"]}, {"ignore": ["b"]}])
     def test_of_those_that_the_client_lets_serve_nobody_is_set_up(self, preferences: Mapping[str, Any]) -> None:
@@ -186,6 +211,13 @@ class TestOneModel:
             three.keys(demand("v/m", can=("chat", wants)))
         assert (raised.value.code, raised.value.param) == ("unsupported_parameter", param)
 
+    @pytest.mark.parametrize("field", ["reasoning_effort", "thinking"])
+    def test_reasoning_is_named_by_the_field_that_asks_for_it(self, three: World, field: str) -> None:
+        asked = replace(demand("v/m", can=("chat", "reasoning")), reasoning_field=field)
+        with pytest.raises(InvalidRequest, match=r"v/m does not support reasoning\..*capability=reasoning") as raised:
+            three.keys(asked)
+        assert (raised.value.code, raised.value.param) == ("unsupported_parameter", field)
+
     @pytest.mark.parametrize(("wants", "modality"), [("chat", "text"), ("embed", "embedding")])
     def test_a_model_of_another_modality(self, wants: str, modality: str) -> None:
         world = World(model("v/m", DEAR, can=("image",), modality="image"))
@@ -220,9 +252,45 @@ class TestSeveralModels:
         with pytest.raises(InvalidRequest, match="v/a does not support tools"):
             world.keys(demand("v/a", "v/b", can=("chat", "tools")))
 
+    def test_what_is_missing_is_named_for_each(self) -> None:
+        a = model("v/a", offer("a", 1, 1, key="A_KEY"), offer("b", 1, 1, key="B_KEY"))
+        world = World(a, model("v/c", offer("c", 1, 1, key="C_KEY")))
+        world.available = set()
+        with pytest.raises(ProviderUnavailable, match=r"of v/a or v/c .*sets for v/a A_KEY or B_KEY; for v/c C_KEY\.$"):
+            world.keys(demand("v/a", "v/c"))
+
+    def test_what_the_request_asks_wrongly_goes_before_what_is_not_set_up(self) -> None:
+        world = World(model("v/a", DEAR, can=("chat", "tools")), model("v/b", CHEAP))
+        world.available = {"cheap"}
+        with pytest.raises(ProviderUnavailable, match="of v/a that"):
+            world.keys(demand("v/a", "v/b", can=("chat", "tools")))
+
     def test_one_that_does_not_exist_is_a_404(self) -> None:
         with pytest.raises(ModelNotFound):
             World(model("v/a", DEAR)).keys(demand("v/a", "v/typo"))
+
+
+class TestPricesByTheHour:
+    """They are those of the moment, decided once: what ranks an offer is what is held and what is charged."""
+
+    PEAK: ClassVar = Prices({"input_tokens": Pico(5), "output_tokens": Pico(20)})
+    DAY: ClassVar = Hours(((9 * 60, 17 * 60),), (1, 2, 3, 4, 5, 6, 7), PEAK)
+
+    def world(self) -> World:
+        by_hour = offer("by-hour", 1, 4)
+        by_hour = replace(by_hour, prices=replace(by_hour.prices, hours=(self.DAY,)))
+        return World(model("v/m", by_hour, offer("steady", 2, 8)), model("v/other", offer("third", 3, 12)))
+
+    @pytest.mark.parametrize(
+        ("hour", "first", "price"), [(8.99, "by-hour", 1), (9, "steady", 5), (16.99, "steady", 5), (17, "by-hour", 1)]
+    )
+    def test_the_cheapest_of_the_hour_is_first(self, hour: float, first: str, price: int) -> None:
+        world = self.world()
+        world.now = 20_000 * 86_400 + hour * 3600
+        assert world.keys(demand("v/m"))[0] == f"{first}/v/m"
+        prices = {candidate.offer.provider.name: candidate.offer.prices for candidate in world.chosen}
+        assert (prices["by-hour"].rates["input_tokens"], prices["by-hour"].hours) == (price, ())
+        assert world.keys(demand(), "cost")[0] == f"{first}/v/m"
 
 
 def market() -> World:
@@ -301,6 +369,22 @@ class TestAuto:
         with pytest.raises(ProviderUnavailable, match="chat, tools") as raised:
             world.keys(demand(can=("chat", "tools")))
         assert raised.value.code == "provider_not_configured"
+
+
+@pytest.mark.parametrize("routing", ["auto", "cost", "quality", "speed"])
+@pytest.mark.parametrize("asked", [{"reasoning_effort": "high"}, {"thinking": {"type": "enabled"}}])
+def test_who_asks_for_reasoning_gets_a_model_that_reasons(asked: dict[str, Any], routing: Routing) -> None:
+    """Of the built-in catalog, whose cheapest models do not."""
+    wish = {"model": "auto", "messages": [{"role": "user", "content": "hi"}]}
+    situation = Situation(lambda _: True, {}, lambda _: Standing(), 0.0, "2026-11-24")
+
+    def chosen(**more: Any) -> list[Model]:
+        demand = chat_body.parse({**wish, **more}).demand
+        return [candidate.model for candidate in candidates(builtin(), demand, routing, situation)]
+
+    assert all("reasoning" in model.capabilities for model in chosen(**asked))
+    if routing == "cost":
+        assert not all("reasoning" in model.capabilities for model in chosen(reasoning_effort="none"))
 
 
 def test_a_candidate_is_named_by_provider_and_model() -> None:

@@ -171,3 +171,24 @@ def test_an_estimate_is_four_bytes_a_token_rounded_up() -> None:
     assert usage.units == {"input_tokens": len('[{"role":"user","content":"hi"}]') // 4, "output_tokens": 3}
     assert usage.estimated
     assert estimate(made, 0).units["output_tokens"] == 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        ({}, None),
+        ({"reasoning_effort": None}, None),
+        ({"reasoning_effort": "none"}, None),
+        ({"thinking": None}, None),
+        ({"thinking": {"type": "disabled"}}, None),
+        ({"thinking": {"type": "disabled"}, "reasoning_effort": "none"}, None),
+        *(({"reasoning_effort": effort}, "reasoning_effort") for effort in ("minimal", "low", "high", "xhigh")),
+        ({"thinking": {"type": "enabled", "budget_tokens": 2000}}, "thinking"),
+        ({"thinking": {"type": "adaptive"}, "reasoning_effort": "low"}, "thinking"),
+        ({"thinking": {"type": "disabled"}, "reasoning_effort": "low"}, "reasoning_effort"),
+    ],
+)
+def test_reasoning_is_needed_by_who_asks_for_it(asked: dict[str, Any], field: str | None) -> None:
+    demand = request(**asked).demand
+    assert demand.capabilities == {"chat", *(["reasoning"] if field else [])}
+    assert demand.reasoning_field == field

@@ -1,6 +1,8 @@
 """What a run costs the customer, and us."""
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from fractions import Fraction
 from math import ceil
 
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aig.modalities.usage import INPUT_UNITS, Unit, Usage
-from aig.money.pricing import Prices, Rates, charge, price_of, upstream_cost
+from aig.money.pricing import Hours, Prices, Rates, charge, price_of, upstream_cost
 from aig.money.units import Pico
 from tests.unit.money.strategies import counts, prices, rates, tiers, usages
 
@@ -133,6 +135,43 @@ TIERED = Prices(
 )
 def test_long_prompts_and_service_tiers(units: dict[Unit, int], tier: str | None, usd: str) -> None:
     assert upstream_cost(Usage(units, service_tier=tier), TIERED) == Fraction(usd) * 10**9
+
+
+def at(hour: int, minute: int = 0, day: int = 25) -> int:
+    """Unix seconds in November 2026, whose 25th is a Wednesday."""
+    return int(datetime(2026, 11, day, hour, minute, tzinfo=UTC).timestamp())
+
+
+PEAK = Prices({"input_tokens": Pico(4)}, above=((10, {"input_tokens": Pico(8)}),))
+BY_HOUR = replace(TIERED, hours=(Hours(((60, 240), (360, 600)), (1, 2, 3, 4, 5), PEAK),))
+
+
+@pytest.mark.parametrize(
+    ("now", "peak"),
+    [
+        (at(0, 59), False),
+        (at(1), True),
+        (at(3, 59), True),
+        (at(4), False),
+        (at(5), False),
+        (at(6), True),
+        (at(9, 59) + 59, True),
+        (at(10), False),
+        (at(23, 59), False),
+        (at(2, day=27), True),  # Friday
+        (at(2, day=28), False),  # Saturday
+        (at(2, day=29), False),
+        (at(2, day=30), True),  # Monday
+        (2 * 3600, True),  # the first of January 1970 was a Thursday
+    ],
+)
+def test_prices_by_the_hour(now: int, peak: bool) -> None:
+    assert BY_HOUR.at(now) == (PEAK if peak else TIERED)
+    assert BY_HOUR.at(now).at(now + 3 * 3600) == BY_HOUR.at(now)  # decided once
+
+
+def test_prices_without_hours_are_the_same_at_all_times() -> None:
+    assert TIERED.at(0) is TIERED
 
 
 @given(prices)

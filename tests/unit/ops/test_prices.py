@@ -1,6 +1,7 @@
 """Our prices beside a public data set's, in either of its forms."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,42 @@ def test_our_prices_are_those_of_the_data_they_were_taken_from() -> None:
     assert differences == []
     elsewhere = ("openrouter", "fireworks", "cerebras")  # which that extract leaves out
     assert len([offer for offer in unknown if not offer.endswith(elsewhere)]) < 25
+
+
+@pytest.mark.skipif(not PUBLIC.is_dir(), reason=f"there is no {PUBLIC.name} data beside the repository")
+def test_our_peak_is_where_their_cheap_hours_are_not() -> None:
+    """Every hour of a week, of each model that has any."""
+    data = read(str(PUBLIC / "litellm_selected_providers.json"))
+    names = {"input_tokens": "input_cost_per_token", "output_tokens": "output_cost_per_token"}
+    names["cached_input_tokens"] = "cache_read_input_token_cost"
+    for slug in ("deepseek/deepseek-v4-pro", "deepseek/deepseek-v4-flash"):
+        row, (offer, *_) = data[slug], builtin().models[slug].offers
+        for hour in range(7 * 24):
+            now = datetime(2026, 11, 23, tzinfo=UTC) + timedelta(hours=hour, minutes=30)
+            cheap = any(_covers(window, now) for window in row["off_peak_pricing"]["windows"])
+            theirs = {**row, **(row["off_peak_pricing"] if cheap else {})}
+            rates = offer.at(now.timestamp()).prices.rates
+            assert {unit: Decimal(price) / 10**12 for unit, price in rates.items()} == {
+                unit: Decimal(str(theirs[name])) for unit, name in names.items()
+            }, now
+
+
+def _covers(window: Any, now: datetime) -> bool:
+    hours = window["hours_utc"]
+    spans = [
+        [int(end.partition(":")[0]) for end in span.split("-")]
+        for span in ([hours] if isinstance(hours, str) else hours)
+    ]
+    return now.isoweekday() in window["weekdays"] and any(start <= now.hour < (end or 24) for start, end in spans)
+
+
+def test_a_price_of_another_hour_is_no_difference() -> None:
+    """Data sets know one price of a model: the dear one, or the cheap."""
+    prices = builtin().models["deepseek/deepseek-v4-pro"].offers[0].prices
+    for rates in (prices.rates, prices.hours[0].prices.rates):
+        cost = {"input": rates["input_tokens"] / 10**6, "output": rates["output_tokens"] / 10**6}
+        differences, _ = compare(builtin(), tables({"deepseek": {"models": {"deepseek-v4-pro": {"cost": cost}}}}))
+        assert differences == []
 
 
 def test_a_name_that_looks_like_a_path_is_a_name() -> None:
