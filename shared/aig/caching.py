@@ -243,11 +243,7 @@ def _server(gateway: Gateway, answer: CachedAnswer) -> Candidate | None:
     if model is None:
         return None
     by = (answer.provider, answer.model_id)
+    now = gateway.clock.now()
     return next(
-        (
-            Candidate(model, offer.at(gateway.clock.now()))
-            for offer in model.offers
-            if (offer.provider.name, offer.model_id) == by
-        ),
-        None,
+        (Candidate(model, offer.at(now)) for offer in model.offers if (offer.provider.name, offer.model_id) == by), None
     )
