@@ -177,10 +177,10 @@ def _order_offers(model: Model, demand: Demand, situation: Situation) -> Sequenc
     Raises InvalidRequest if those leave none, ProviderUnavailable if none of those that are left is set up.
     """
     order = list(demand.preferences.get("order", ()))
-    there = [offer for offer in _allowed(model, demand) if situation.is_set_up(offer)]
+    there = [offer.at(situation.now) for offer in _allowed(model, demand) if situation.is_set_up(offer)]
     if not there:
         raise _not_set_up([model], demand, situation)
-    offered = [Candidate(model, offer.at(situation.now)) for offer in _able(model, there, demand)]
+    offered = [Candidate(model, offer) for offer in _able(model, there, demand)]
 
     def rank(candidate: Candidate) -> tuple[int, int, int]:
         name = candidate.offer.provider.name

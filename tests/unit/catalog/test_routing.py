@@ -292,6 +292,14 @@ class TestPricesByTheHour:
         assert (prices["by-hour"].rates["input_tokens"], prices["by-hour"].hours) == (price, ())
         assert world.keys(demand(), "cost")[0] == f"{first}/v/m"
 
+    def test_a_tier_is_served_at_the_hours_that_have_a_price_for_it(self) -> None:
+        tiered = offer("a", 1, 4, "flex")
+        world = World(model("v/m", replace(tiered, prices=replace(tiered.prices, hours=(self.DAY,)))))
+        assert world.keys(demand("v/m", tier="flex")) == ["a/v/m"]
+        world.now = 12 * 3600
+        with pytest.raises(InvalidRequest, match="no service tier flex"):
+            world.keys(demand("v/m", tier="flex"))
+
 
 def market() -> World:
     return World(
