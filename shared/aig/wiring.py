@@ -122,7 +122,9 @@ def container(
         table=table,
         keys=DynamoKeys(table),
         sub_accounts=DynamoSubAccounts(table),
-        wallets=DynamoWallets(table, records, free_requests=free_tier.requests_per_day if free_tier else 0),
+        wallets=DynamoWallets(
+            table, records, free_requests=free_tier.requests_per_day if free_tier else 0, clock=clock
+        ),
         events=DynamoEvents(table),
         records=records,
         health=DynamoHealth(table),
