@@ -191,7 +191,7 @@ def _header(head: bytes, name: str) -> str:
         key, _, value = line.partition(":")
         if key.lower() == name:
             return value.strip()
-    raise LookupError(name)
+    raise LookupError(f"{name} in {head!r}")
 
 
 def _http(fault: Fault) -> bytes:

@@ -20,7 +20,7 @@ from aig.ports import HoldRefused, Limit, StoreBusy
 _REMEMBERED = 1024
 # An attempt fails where others took what the plan counted on: somebody has got ahead each time.
 _ATTEMPTS = 40
-PACE_S = 40  # what callers know of an account is up to 30 s old: others must have followed before the next doubling
+PACE_S = 10  # between doublings: others must have heard of the last before they tell of heat again
 GROW_S = 0.5
 _HEAT = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
 
@@ -49,14 +49,14 @@ class Watch:
     def __init__(self, heat: Heat, positions: Collection[int]) -> None:
         self._heat = heat
         self._positions = positions
-        self._conflict = False
+        self._conflicts = 0
 
     def trouble(self, error: AwsError) -> None:
         codes = error.cancellation_codes
-        self._conflict |= any(code in _HEAT for at, code in enumerate(codes) if at in self._positions)
+        self._conflicts += any(code in _HEAT for at, code in enumerate(codes) if at in self._positions)
 
     def over(self) -> None:
-        self._heat.saw(conflict=self._conflict)
+        self._heat.saw(self._conflicts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 MOST_SHARDS = 16
-SAMPLES = 20  # transactions that an environment must have seen before it calls a wallet hot
+SAMPLES = 30  # sends that an environment must have seen before it calls a wallet hot
 
 
 def pick(request_id: str, shards: int) -> int:
@@ -57,7 +57,7 @@ def twins_gifts(available: Sequence[int]) -> dict[int, int]:
 
 
 class Heat:
-    """How often the transactions of one environment meet others on a wallet.
+    """How often what one environment sends meets others on a wallet.
 
     A share, not a rate: an environment that makes one call a minute sees as much of it as one that makes a hundred.
     """
@@ -65,13 +65,14 @@ class Heat:
     def __init__(self) -> None:
         self._met: deque[bool] = deque(maxlen=SAMPLES)
 
-    def saw(self, *, conflict: bool) -> None:
-        """One transaction, and whether it had to be sent again because of others."""
-        self._met.append(conflict)
+    def saw(self, conflicts: int) -> None:
+        """One transaction, and how often it had to be sent again because of others."""
+        self._met.extend([True] * min(conflicts, SAMPLES))
+        self._met.append(False)
 
     @property
     def hot(self) -> bool:
-        """Whether half of the last transactions met others."""
+        """Whether half of the last sends met others."""
         return 2 * sum(self._met) >= SAMPLES
 
     def forget(self) -> None:

@@ -64,27 +64,24 @@ def test_twins_share(available: list[int]) -> None:
         assert abs(mine - its) <= 1 or (shard not in gifts and mine <= its)
 
 
-@pytest.mark.parametrize(("conflicts", "hot"), [(SAMPLES // 2 - 1, False), (SAMPLES // 2, True), (SAMPLES, True)])
-def test_a_wallet_is_hot_where_half_of_the_last_transactions_meet_others(conflicts: int, hot: bool) -> None:
+@pytest.mark.parametrize(
+    ("conflicts", "hot"),
+    [
+        pytest.param([0] * SAMPLES, False, id="none"),
+        pytest.param([1] * (SAMPLES // 2 - 1), False, id="half of too few"),
+        pytest.param([1] * (SAMPLES // 2), True, id="each once"),
+        pytest.param([1, 0] * SAMPLES, False, id="every other once"),
+        pytest.param([1, 1, 1, 0] * SAMPLES, False, id="three of four once"),
+        pytest.param([3, 0] * SAMPLES, True, id="every other three times"),
+        pytest.param([SAMPLES // 2], True, id="one that hardly gets through"),
+        pytest.param([10**9], True, id="one that never does"),
+        pytest.param([10**9] + [0] * (SAMPLES // 2 + 1), False, id="but that is long ago"),
+    ],
+)
+def test_a_wallet_is_hot_where_half_of_what_is_sent_meets_others(conflicts: list[int], hot: bool) -> None:
     heat = Heat()
-    for number in range(SAMPLES):
-        heat.saw(conflict=number < conflicts)
+    for count in conflicts:
+        heat.saw(count)
     assert heat.hot == hot
     heat.forget()
-    assert not heat.hot
-
-
-def test_what_is_long_ago_is_no_heat() -> None:
-    heat = Heat()
-    for _ in range(SAMPLES):
-        heat.saw(conflict=True)
-    for _ in range(SAMPLES // 2 + 1):
-        heat.saw(conflict=False)
-    assert not heat.hot
-
-
-def test_the_first_that_meets_another_is_no_heat() -> None:
-    heat = Heat()
-    for _ in range(SAMPLES // 2 - 1):
-        heat.saw(conflict=True)
     assert not heat.hot
