@@ -202,7 +202,13 @@ def run() -> tuple[str, Sequence[Panel]]:
             SHARDS,
             doubling=True,
         ),
-        Panel(f"{_GROWING_LOAD} calls a second at once", "seconds", "shards; % of the calls", growth, range(0, _GROWING_S + 1, 40)),
+        Panel(
+            f"{_GROWING_LOAD} calls a second at once",
+            "seconds",
+            "shards; % of the calls",
+            growth,
+            range(0, _GROWING_S + 1, 40),
+        ),
     ]
     return "\n\n".join([_table(borne_, loads, own, all_), text, local]), panels
 
