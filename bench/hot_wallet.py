@@ -1,6 +1,7 @@
 """A wallet on DynamoDB as its documentation has it, in virtual time: what calls meet on the items that they share.
 
-- An item takes 1,000 write units a second, and no burst; a transaction takes two of each item, one where it is cancelled.
+- An item takes 1,000 write units a second, and no burst; a transaction takes two of each item, one where it is
+  cancelled. Reads take none of them.
 - A transaction has its items for itself for 5 to 10 ms. One that finds an item taken is cancelled: TransactionConflict.
 - A client that is cancelled waits as aig.aws.json_api does, for as long.
 
@@ -221,11 +222,18 @@ class Simulation:
 
     def _read(self) -> Steps:
         """All shards at one moment: writes under way cancel it."""
-        return (
-            yield from self._transact(
-                [f"wallet {at}" for at in range(self.shards)], [], PATIENCE_S, lambda: False, None
-            )
-        )
+        attempt, deadline = 0, self.now + PATIENCE_S
+        while True:
+            yield NETWORK_S
+            if not any(self._ranges[f"wallet {at}"].taken_until > self.now for at in range(self.shards)):
+                yield READ_S
+                return "done"
+            yield CANCELLED_S + NETWORK_S
+            wait = self._random.uniform(0, min(_BACKOFF_S * 2**attempt, _LONGEST_CONFLICT_S))
+            if self.now + wait > deadline:
+                return "busy"
+            attempt += 1
+            yield wait
 
     def _transact(
         self,
