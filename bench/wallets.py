@@ -89,8 +89,8 @@ def running_out() -> str:
     """What a read of one moment costs where it is hardest to have, in a sentence."""
     outcome = Simulation(Setting(16, 400, 10.0, balance=2_000 * HOLD)).run()
     return (
-        f"A wallet of 16 shards whose money ends under 400 calls a second: {100 * outcome.share('settled'):.0f} % of the "
-        f"calls were settled, {100 * outcome.share('402'):.0f} % were 402, and {100 * outcome.share('503'):.1f} % were "
+        f"A wallet of 16 shards whose money ends under 400 calls a second: {100 * outcome.share('settled'):.0f} % of "
+        f"the calls were settled, {100 * outcome.share('402'):.0f} % were 402, and {100 * outcome.share('503'):.1f} % were "
         "503, since no read of one moment was to be had."
     )
 
