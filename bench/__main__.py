@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-from bench import imports, measure, report, stack, translation
+from bench import imports, measure, report, stack, translation, wallets
 from bench.processes import ROOT, BenchError, cpus
 from bench.stack import NoDatabase, Target
 from local.errors import StartError
@@ -64,6 +64,8 @@ def run(rounds: int) -> dict[str, Any]:
 
 def main(arguments: list[str]) -> int:
     """Returns the exit code."""
+    if arguments[:1] == ["wallets"]:
+        return wallets.main(arguments[1:])
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--write", action="store_true", help="put the tables into bench/README.md too")

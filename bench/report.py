@@ -90,7 +90,7 @@ def _load_table(load: Mapping[str, Any], phase: str, *, stream: bool) -> str:
         rows.append(
             [target, *("-" if c == "cpu_ms" and not measured else _cell(figures[c], floor[c]) for c in columns)]
         )
-    return _table(["", *(heads[column] for column in columns)], rows)
+    return table(["", *(heads[column] for column in columns)], rows)
 
 
 def _cell(figure: Spread, floor: Spread) -> str:
@@ -104,15 +104,16 @@ def _short(value: float) -> str:
 
 
 def _memory_table(rss_mb: Mapping[str, float]) -> str:
-    return _table(["", "MB after the load"], [[name, f"{value:.0f}"] for name, value in rss_mb.items()])
+    return table(["", "MB after the load"], [[name, f"{value:.0f}"] for name, value in rss_mb.items()])
 
 
 def _cpu_table(cpu_ms: Mapping[str, float], reference: str) -> str:
     rows = [[name, _short(value), f"{value / cpu_ms[reference]:.2f}x"] for name, value in cpu_ms.items()]
-    return _table(["", "CPU-ms", "to the first"], rows)
+    return table(["", "CPU-ms", "to the first"], rows)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Markdown, its columns aligned."""
     rows = list(rows)
     widths = [max(len(row[at]) for row in (head, *rows)) for at in range(len(head))]
 
@@ -122,9 +123,9 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join([line(head), f"|{'|'.join('-' * (width + 2) for width in widths)}|", *map(line, rows)])
 
 
-def write_readme(text: str) -> None:
+def write_readme(text: str, begin: str = _BEGIN, end: str = _END) -> None:
     """Puts the tables between the markers of README.md."""
     page = README.read_text(encoding="utf-8")
-    before, _, rest = page.partition(_BEGIN)
-    _, _, after = rest.partition(_END)
-    README.write_text(f"{before}{_BEGIN}\n{text}\n{_END}{after}", encoding="utf-8")
+    before, _, rest = page.partition(begin)
+    _, _, after = rest.partition(end)
+    README.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")

@@ -106,8 +106,7 @@ class _Taking:
 
     async def take(self, caller: Caller, quote: money.Quote) -> tuple[money.Hold, int]:
         """Raises HoldRefused."""
-        hold = self._hold(caller, quote)
-        await self.gateway.wallets.take(hold, caller)
+        hold = await self.gateway.wallets.take(self._hold(caller, quote), caller)
         return hold, quote.output_tokens
 
     async def charge(
@@ -142,13 +141,12 @@ class _Taking:
         if used_up in self.gateway.told:
             return None
         try:
-            await self.gateway.wallets.take(hold, self.caller)
+            return await self.gateway.wallets.take(hold, self.caller)
         except HoldRefused as refused:
             if "rate" in refused.limits:
                 raise self.refusal(refused.limits) from None
             self.gateway.told.add(used_up)
             return None
-        return hold
 
     async def smaller(self, refused: HoldRefused) -> tuple[Caller, money.Quote]:
         """What can be afforded after a refusal: an answer cut short beats none. Raises AIGError if not even that."""

@@ -80,6 +80,7 @@ class Caller:
     expires_at: int | None = None
     parent_id: str | None = None
     retain: bool = True  # whether records of its requests may hold their bodies
+    wallet_shards: int = 1  # into how many the payer's wallet is split, as far as we know
 
     @property
     def payer_id(self) -> str:

@@ -56,8 +56,8 @@ class StoreBusy(Exception):
 class Wallets(Protocol):
     """Money in the store. Each call is one transaction, all or nothing, safe to repeat; all raise StoreBusy."""
 
-    async def take(self, hold: Hold, caller: Caller) -> None:
-        """Rate counters, wallet, spend caps and hold together. Raises HoldRefused."""
+    async def take(self, hold: Hold, caller: Caller) -> Hold:
+        """Rate counters, wallet, spend caps and hold together; the hold, as it was taken. Raises HoldRefused."""
         ...
 
     async def post(

@@ -141,6 +141,8 @@ def container(
     dynamodb = JsonApi("dynamodb", "DynamoDB_20120810", "1.0", endpoint, region, credentials)
     table = Table(dynamodb, env.get("AIG_CORE_TABLE", "core"))
     records = DynamoRecords(Table(dynamodb, env.get("AIG_REQUESTS_TABLE", "requests")))
+    free_requests = free_tier.requests_per_day if free_tier else 0
+    wallets = DynamoWallets(table, records, free_requests=free_requests, clock=clock)
     secrets: Secrets
     if secret_arn := env.get("AIG_SECRET_ARN"):
         endpoint = f"https://secretsmanager.{region}.amazonaws.com"
@@ -153,9 +155,9 @@ def container(
         table=table,
         keys=DynamoKeys(table),
         sub_accounts=DynamoSubAccounts(table),
-        wallets=DynamoWallets(table, records, free_requests=free_tier.requests_per_day if free_tier else 0),
-        ledger=DynamoLedger(table),
-        top_ups=DynamoTopUps(table),
+        wallets=wallets,
+        ledger=DynamoLedger(table, wallets.shards),
+        top_ups=DynamoTopUps(table, wallets.shards),
         idempotency=DynamoIdempotency(table),
         events=DynamoEvents(table),
         records=records,

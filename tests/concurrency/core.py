@@ -90,7 +90,7 @@ class Core:
             "AIG_KEY_PEPPER": PEPPER,
         }
         opened = container(env, clock=clock)
-        wallets = DynamoWallets(opened.table, opened.records, settle_patience_s=3.0)
+        wallets = DynamoWallets(opened.table, opened.records, settle_patience_s=3.0, clock=opened.clock)
         opened = replace(opened, wallets=wallets, telemetry=self.alarms)
         self._containers.append(opened)
         return opened

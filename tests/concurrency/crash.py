@@ -54,12 +54,13 @@ class _Wallets(DynamoWallets):
         self._point = point
 
     @override
-    async def take(self, hold: Hold, caller: Caller) -> None:
+    async def take(self, hold: Hold, caller: Caller) -> Hold:
         if self._point == "before the hold":
             die()
-        await super().take(hold, caller)
+        taken = await super().take(hold, caller)
         if self._point == "after the hold":
             die()
+        return taken
 
     @override
     async def post(

@@ -182,8 +182,17 @@ class Proxy:
 
 
 async def _message(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+    """Head and body, as they come: DynamoDB Local sends its longer answers in chunks."""
     head = await reader.readuntil(b"\r\n\r\n")
-    return head, await reader.readexactly(int(_header(head, "content-length")))
+    if b"transfer-encoding: chunked" not in head.lower():
+        return head, await reader.readexactly(int(_header(head, "content-length")))
+    body = b""
+    while True:
+        size = await reader.readuntil(b"\r\n")
+        chunk = await reader.readexactly(int(size, 16) + 2)
+        body += size + chunk
+        if chunk == b"\r\n":
+            return head, body
 
 
 def _header(head: bytes, name: str) -> str:

@@ -1,10 +1,13 @@
 """The laws of the ledger, checked over all rows of a Core table.
 
-money in            credits - debits - refunds + adjustments == available + held, and nothing is below zero
+money in            credits - debits - refunds + adjustments == available + held, over all shards of the wallet,
+                    and nothing is below zero
 refunds             what went back of a credit is no more than the credit, and what is counted of it
-held                a wallet's `held` is the sum of its open holds
+held                a shard's `held` is the sum of the open holds that were taken from it
+shards              there are as many as the account's row and the first of them say
 spent               what an owner has spent, over all periods, is the sum of its debits
-caps                a counter's `used` is what is spent in it and what open holds hold of it, and no more than its cap
+caps                a counter's `used` is what is spent in it and what open holds hold of it, and no more than its cap;
+                    one that is sharded counts as the sum, and its shards hold nothing
 one charge          a request has one hold; a posted one has exactly one debit, of what it charged; no other has any
 cache hits          a hit has cost us nothing, and its hold was its charge
 the index           a hold is in the index `expiry` exactly while it is open
@@ -28,10 +31,12 @@ _BY_NAME = {"key": "keys", "sub": "sub_accounts", "spend": "spends", "hold": "ho
 class Books:
     """One account's rows by what they are, those of its sub-accounts among them.
 
-    Keys and sub-accounts by id, spend counters by owner and period, holds by request, losses from the platform's rows.
+    The wallet's shards by number, keys and sub-accounts by id, spend counters by owner and period (and shard, where one
+    is sharded), holds by request, losses from the platform's rows.
     """
 
-    wallet: Row = field(default_factory=dict)
+    account: Row = field(default_factory=dict)
+    shards: dict[int, Row] = field(default_factory=dict)
     keys: dict[str, Row] = field(default_factory=dict)
     sub_accounts: dict[str, Row] = field(default_factory=dict)
     spends: dict[str, Row] = field(default_factory=dict)
@@ -47,15 +52,21 @@ class Books:
 
     @property
     def available(self) -> int:
-        return int(self.wallet["available"])
+        return sum(int(shard["available"]) for shard in self.shards.values())
 
     @property
     def held(self) -> int:
-        return int(self.wallet["held"])
+        return sum(int(shard["held"]) for shard in self.shards.values())
 
     def used(self, owner: str, period: str = "all") -> int:
         """What an owner has spent in a period, and what is held of its cap."""
-        return int(self.spends.get(f"{owner}#{period}", {}).get("used", 0))
+        return self.counter(f"{owner}#{period}")[0]
+
+    def counter(self, name: str) -> tuple[int, int]:
+        """What the items of one counter say together: used and spent."""
+        items = [row for key, row in self.spends.items() if key == name or key.startswith(f"{name}#")]
+        used, spent = (sum(row.get(what, 0) for row in items) for what in ("used", "spent"))
+        return used, spent
 
     def entries(self, kind: str) -> list[Row]:
         """The ledger's rows of a kind."""
@@ -79,7 +90,9 @@ def books(rows: Iterable[Row]) -> dict[str, Books]:
     for row in rows:
         owner, (kind, _, name) = accounts[parents.get(row["pk"]) or row["pk"]], row["sk"].partition("#")
         if kind == "wallet":
-            owner.wallet = row
+            owner.shards[int(name or 0)] = row
+        elif kind == "account":
+            owner.account = row
         elif kind == "txn":
             owner.entries(row["kind"]).append(row)
         elif kind == "refunds":
@@ -93,7 +106,7 @@ def books(rows: Iterable[Row]) -> dict[str, Books]:
             accounts[parents.get(account) or account].losses.append(row)
         elif kind in _BY_NAME:
             getattr(owner, _BY_NAME[kind])[name] = row
-    return {account: found for account, found in accounts.items() if found.wallet}
+    return {account: found for account, found in accounts.items() if found.shards}
 
 
 def violations(rows: Iterable[Row]) -> list[str]:
@@ -101,7 +114,7 @@ def violations(rows: Iterable[Row]) -> list[str]:
     return [
         f"{account}: {broken}"
         for account, found in books(rows).items()
-        for check in (_wallet, _refunds, _top_ups, _spent, _caps, _charges, _hits, _index, _losses)
+        for check in (_wallet, _shards, _refunds, _top_ups, _spent, _caps, _charges, _hits, _index, _losses)
         for broken in check(found)
     ]
 
@@ -116,10 +129,21 @@ def _wallet(found: Books) -> Iterable[str]:
     went = sum(row["amount"] for row in (*found.debits, *found.refunds))
     if came - went != available + held:
         yield f"{came} came in and {went} went out, but {available} is available and {held} held"
-    if available < 0 or held < 0:
-        yield f"{available} available, {held} held"
-    if held != (holds := sum(hold["amount"] for hold in _open(found))):
-        yield f"{held} held, but the open holds are {holds}"
+
+
+def _shards(found: Books) -> Iterable[str]:
+    holds = Counter[int]()
+    for hold in _open(found):
+        holds[hold.get("shard", 0)] += hold["amount"]
+    for number in found.shards.keys() | holds.keys():
+        shard = found.shards.get(number, {"available": 0, "held": 0})
+        if shard["available"] < 0 or shard["held"] < 0:
+            yield f"shard {number}: {shard['available']} available, {shard['held']} held"
+        if shard["held"] != holds[number]:
+            yield f"shard {number}: {shard['held']} held, but the open holds are {holds[number]}"
+    told = {found.account.get("shards", 1), found.shards.get(0, {}).get("shards", 1)}
+    if told != {len(found.shards)} or found.shards.keys() != set(range(len(found.shards))):
+        yield f"there are the shards {sorted(found.shards)}, but the account and the wallet say {told}"
 
 
 def _spent(found: Books) -> Iterable[str]:
@@ -167,11 +191,13 @@ def _caps(found: Books) -> Iterable[str]:
     held = Counter[str]()
     for hold in _open(found):
         held.update(dict.fromkeys(hold["capped"], hold["amount"]))
-    for name in held.keys() | found.spends.keys():
-        row, owner = found.spends.get(name, {}), name.partition("#")[0]
-        used, spent = row.get("used", 0), row.get("spent", 0)
+    for name in held.keys() | {"#".join(key.split("#")[:2]) for key in found.spends}:
+        (used, spent), owner = found.counter(name), name.partition("#")[0]
         if used != spent + held[name]:
             yield f"{name} has used {used}, but {spent} is spent and {held[name]} held of it"
+        for key, row in found.spends.items():
+            if key.startswith(f"{name}#") and row["used"] != row["spent"]:
+                yield f"{key} has used {row['used']}, but {row['spent']} is spent, and it holds nothing"
         limits = found.keys.get(owner) or found.sub_accounts.get(owner) or {}
         if "cap" in limits and "cap_changed_at" not in limits and used > limits["cap"]:
             yield f"{name} has used {used} of its cap {limits['cap']}"

@@ -41,12 +41,27 @@ def in_order() -> Rows:
         "held": {**hold, "sk": "hold#req_2", "phase": "held", "expiry_bucket": "open#0"},
         "void": {**hold, "sk": "hold#req_3", "phase": "void", "charged": 0, "ttl": 1},
         "loss": {**loss, "sk": "loss#txn_2", "request_id": "req_3", "reason": "expired_hold"},
+        "account": {"pk": "acct_1", "sk": "account"},
         "rate": {"pk": "acct_1", "sk": "rate#key_1#7", "hits": 1},
     }
 
 
-def test_books_in_order_break_nothing() -> None:
-    assert violations(in_order().values()) == []
+def in_two_shards() -> Rows:
+    """The same, where the second shard holds, and a key without a cap has spent in both."""
+    rows = in_order()
+    rows["account"]["shards"] = 2
+    rows["wallet"] |= {"available": 7_930, "held": 0, "shards": 2}
+    rows["shard"] = {"pk": "acct_1", "sk": "wallet#1", "available": 300, "held": 1_000}
+    rows["held"] |= {"shard": 1, "capped": ()}
+    rows["key"].pop("cap")
+    rows["spend"] |= {"used": 570, "spent": 570}
+    rows["spend aside"] = {"pk": "acct_1", "sk": "spend#key_1#all#1", "used": 200, "spent": 200}
+    return rows
+
+
+@pytest.mark.parametrize("rows", [in_order(), in_two_shards()])
+def test_books_in_order_break_nothing(rows: Rows) -> None:
+    assert violations(rows.values()) == []
 
 
 def changed(name: str, **attributes: Any) -> Callable[[Rows], object]:
@@ -108,5 +123,27 @@ def twice(name: str, sk: str, **attributes: Any) -> Callable[[Rows], object]:
 )
 def test_disorder_is_seen(disorder: Callable[[Rows], object]) -> None:
     rows = in_order()
+    disorder(rows)
+    assert violations(rows.values())
+
+
+@pytest.mark.parametrize(
+    "disorder",
+    [
+        pytest.param(changed("shard", available=299), id="money lost between shards"),
+        pytest.param(
+            lambda rows: (rows["shard"].update(available=-1), rows["wallet"].update(available=8_301)),
+            id="an overdrawn shard",
+        ),
+        pytest.param(changed("held", shard=0), id="a hold on the wrong shard"),
+        pytest.param(without("shard"), id="a shard that is not there"),
+        pytest.param(changed("wallet", shards=4), id="a wallet that knows of more"),
+        pytest.param(changed("account", shards=1), id="an account that knows of fewer"),
+        pytest.param(changed("spend aside", used=201), id="a counter's shard that holds"),
+        pytest.param(changed("spend aside", used=201, spent=201), id="a counter's shard that counts too much"),
+    ],
+)
+def test_disorder_among_shards_is_seen(disorder: Callable[[Rows], object]) -> None:
+    rows = in_two_shards()
     disorder(rows)
     assert violations(rows.values())

@@ -1,4 +1,7 @@
-"""Any sequence of movements leaves the store as a model of a few integers says, also where replies get lost."""
+"""Any sequence of movements leaves the store as a model of a few integers says, also where replies get lost.
+
+The model knows nothing of shards: a wallet that is split between any two steps is the same wallet.
+"""
 
 import asyncio
 from collections.abc import Coroutine
@@ -11,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule, run_state_machine_as_test
 from typing_extensions import override
 
+from aig.aws.shards import PACE_S, Shards
 from aig.holding import HOLD_TTL_S
 from aig.modalities.usage import Usage
 from aig.money.hold import Hold, settle
@@ -19,7 +23,7 @@ from aig.money.pricing import Prices
 from aig.money.units import Nano
 from aig.ports import HoldRefused, NotCovered
 from aig.sweep import CLOCK_SKEW_S
-from tests.concurrency.core import Core
+from tests.concurrency.core import Core, Tenant
 from tests.concurrency.fault_proxy import (
     CONFLICT,
     LOST_REPLY,
@@ -76,6 +80,7 @@ class Ledger(RuleBasedStateMachine):
         self._run(self.proxy.start())
         self.tenant = self._run(self.core.tenant(BALANCE, cap=CAP))
         self.ports = self.core.container(self.proxy.endpoint, self.clock)
+        self.shards = Shards(self.ports.table, self.clock)
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return self._runner.run(work)
@@ -134,6 +139,25 @@ class Ledger(RuleBasedStateMachine):
         assert self._resolved([self.ports.ledger.adjust(self.tenant.id, adjustment) for _ in range(at_once)])
         self.model.available += amount
 
+    @rule(ours=st.booleans())
+    def split(self, ours: bool) -> None:
+        """Twice as many shards, or not quite, where there is trouble; opened by us or behind our back."""
+        self.clock.time += PACE_S
+        if ours:
+            self._run(self.shards.grow(self.tenant.id))
+        else:
+            self._run(Shards(self.core.container(self.proxy.endpoint).table, self.clock).grow(self.tenant.id))
+
+    @rule()
+    def authenticate_again(self) -> None:
+        self.tenant = Tenant(self.tenant.account, self._run(self.core.caller(self.tenant.account.key)))
+
+    @rule()
+    def look_at_the_wallet(self) -> None:
+        wallet = self._run(self.ports.wallets.wallet(self.tenant.id))
+        held = sum(taken.hold.amount for taken in self.taken if taken.phase == "held")
+        assert (wallet.available, wallet.held) == (self.model.available, held)
+
     @rule(target=holds, amount=AMOUNTS)
     def take(self, amount: int) -> Any:
         now = int(self.clock.time)
@@ -148,10 +172,10 @@ class Ledger(RuleBasedStateMachine):
                 self._run(self.ports.wallets.take(hold, self.tenant.caller))
             assert refused.value.limits == refusal
             return multiple()
-        self._run(self.ports.wallets.take(hold, self.tenant.caller))
+        taken = self._run(self.ports.wallets.take(hold, self.tenant.caller))
         self.model.available -= amount
         self.model.room -= amount
-        self.taken.append(Taken(hold))
+        self.taken.append(Taken(taken))
         return self.taken[-1]
 
     @rule(amount=AMOUNTS)

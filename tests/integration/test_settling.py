@@ -50,9 +50,9 @@ class BusyWallets(DynamoWallets):
         self._busy = busy
 
     @override
-    async def take(self, hold: Hold, caller: Caller) -> None:
+    async def take(self, hold: Hold, caller: Caller) -> Hold:
         self._refuse("take")
-        await super().take(hold, caller)
+        return await super().take(hold, caller)
 
     @override
     async def post(

@@ -48,10 +48,11 @@ class Wallets:
         self.tells: Exception | None = None
         self.now: tuple[Limits, ...] | None = None
 
-    async def take(self, hold: Hold, caller: Caller) -> None:
+    async def take(self, hold: Hold, caller: Caller) -> Hold:
         self.tried.append(hold)
         if self.refuses:
             raise HoldRefused(self.refuses.pop(0))
+        return hold
 
     async def wallet(self, account_id: str) -> Wallet:
         assert account_id == "acct_1"

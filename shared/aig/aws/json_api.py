@@ -7,6 +7,7 @@ import asyncio
 import json
 import random
 import time
+from collections.abc import Callable
 from typing import Any
 
 from pydantic_core import to_json
@@ -46,6 +47,11 @@ class AwsError(Exception):
     def cancellation_codes(self) -> list[str]:
         """Per item of a cancelled transaction `None`, `ConditionalCheckFailed`, `TransactionConflict`, …"""
         return [str(reason.get("Code")) for reason in self.body.get("CancellationReasons", ())]
+
+    @property
+    def cancelled_items(self) -> list[dict[str, Any]]:
+        """Per item of a cancelled transaction what it is, where the action asks for that and its condition failed."""
+        return [reason.get("Item") or {} for reason in self.body.get("CancellationReasons", ())]
 
     @property
     def retryable(self) -> bool:
@@ -106,14 +112,25 @@ class JsonApi:
             raise AwsError(name.rpartition("#")[2], body, status)
         return body
 
-    async def call(self, operation: str, request: dict[str, Any], patience_s: float = PATIENCE_S) -> dict[str, Any]:
-        """The answer's body. Raises AwsError, after retries with full jitter for `patience_s` where they may help."""
+    async def call(
+        self,
+        operation: str,
+        request: dict[str, Any],
+        patience_s: float = PATIENCE_S,
+        on_trouble: Callable[[AwsError], None] | None = None,
+    ) -> dict[str, Any]:
+        """The answer's body. Raises AwsError, after retries with full jitter for `patience_s` where they may help.
+
+        `on_trouble` is told of each error that a repeat may help against.
+        """
         payload = to_json(request)
         attempt, deadline = 0, time.monotonic() + patience_s
         while True:
             try:
                 return await self._once(operation, payload)
             except AwsError as error:
+                if on_trouble is not None and error.retryable:
+                    on_trouble(error)
                 longest = min(_BACKOFF_S * 2**attempt, _LONGEST_CONFLICT_S if error.conflict else _LONGEST_BACKOFF_S)
                 wait = random.uniform(0, longest)  # noqa: S311 jitter, not a secret
                 if not error.retryable or time.monotonic() + wait > deadline:

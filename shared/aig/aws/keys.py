@@ -3,7 +3,8 @@
 Items:
   credential#<public id> / credential   digest, account_id, key_id, parent_id, expires_at (of a secret that was rotated)
   <tenant> / key#<id>                   what the key may do, the public ids of its secrets, when the former one ends
-  <account> / account                   title, active, retain (whether records of its requests hold their bodies)
+  <account> / account                   title, active, retain (whether records of its requests hold their bodies),
+                                        shards (of its wallet), sharded_at
 """
 
 import asyncio
@@ -59,6 +60,7 @@ class DynamoKeys:
             expires_at=min(ends, default=None),
             parent_id=parent,
             retain=account.get("retain", True),
+            wallet_shards=account.get("shards", 1),
         )
 
     async def _sub_account(self, parent_id: str | None, tenant: str) -> dict[str, Any] | None:

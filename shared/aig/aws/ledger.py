@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aig.aws.events import event_item
+from aig.aws.shards import Shards
 from aig.aws.table import Table
 from aig.events import Event
 from aig.money.ledger import DEFAULT_LOW_THRESHOLD, PREFIXES, Adjustment, Credit, Entry, Kind, Refund, Wallet, signed
@@ -88,8 +89,9 @@ def load_wallet(item: Mapping[str, Any]) -> Wallet:
 
 
 class DynamoLedger:
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, shards: Shards) -> None:
         self._table = table
+        self._shards = shards
 
     async def adjust(self, account_id: str, adjustment: Adjustment) -> bool:
         """False if it was made before. Raises NotCovered where the wallet has less than is to be taken away."""
@@ -102,6 +104,8 @@ class DynamoLedger:
             "created_at": adjustment.created_at,
         }
         amount = adjustment.amount
+        if amount < 0:
+            await self._shards.bring_together(account_id, -amount)
         move = (_comes_in if amount > 0 else _goes_out)(self._table, account_id, abs(amount))
         return self._done(await self._table.transact([self._table.put_action(row), move]))
 
@@ -116,6 +120,7 @@ class DynamoLedger:
         most = credit["amount"] - refund.amount
         if most < 0:
             raise NotCovered
+        await self._shards.bring_together(account_id, refund.amount)
         count = self._table.update_action(
             account_id,
             f"refunds#{refund.credit_id}",

@@ -2,7 +2,7 @@
 
 import base64
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 from aig.aws.json_api import PATIENCE_S, AwsError, JsonApi
@@ -57,9 +57,15 @@ class Table:
     async def close(self) -> None:
         await self._api.close()
 
-    async def _call(self, operation: str, request: dict[str, Any], patience_s: float = PATIENCE_S) -> dict[str, Any]:
+    async def _call(
+        self,
+        operation: str,
+        request: dict[str, Any],
+        patience_s: float = PATIENCE_S,
+        on_trouble: Callable[[AwsError], None] | None = None,
+    ) -> dict[str, Any]:
         try:
-            return await self._api.call(operation, request, patience_s)
+            return await self._api.call(operation, request, patience_s, on_trouble)
         except AwsError as error:
             if error.retryable:
                 raise StoreBusy(error.code) from error
@@ -70,6 +76,12 @@ class Table:
         key = dump({"pk": pk, "sk": sk})
         answer = await self._call("GetItem", {"TableName": self.name, "Key": key, "ConsistentRead": True})
         return load(answer["Item"]) if "Item" in answer else None
+
+    async def get_all(self, keys: Sequence[tuple[str, str]]) -> list[dict[str, Any] | None]:
+        """Items by their (pk, sk) as they were at one moment. Writes under way have it repeated."""
+        gets = [{"Get": {"TableName": self.name, "Key": dump({"pk": pk, "sk": sk})}} for pk, sk in keys]
+        answer = await self._call("TransactGetItems", {"TransactItems": gets})
+        return [load(found["Item"]) if found.get("Item") else None for found in answer["Responses"]]
 
     async def put_new(self, item: Mapping[str, Value | None]) -> bool:
         """False if an item with this key is there already: it stays as it is."""
@@ -136,6 +148,19 @@ class Table:
                 return
             request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
+    async def family(self, pk: str, sk: str) -> list[dict[str, Any]]:
+        """The item `sk`, and those whose sort keys are `sk#…`: strongly consistent, but not of one moment."""
+        values = {":pk": pk, ":first": sk, ":last": f"{sk}#{chr(0x10FFFF)}"}
+        request = {
+            "TableName": self.name,
+            "KeyConditionExpression": "pk = :pk AND sk BETWEEN :first AND :last",
+            "ExpressionAttributeValues": dump(values),
+            "ConsistentRead": True,
+        }
+        answer = await self._call("Query", request)
+        assert "LastEvaluatedKey" not in answer  # a family is far from a megabyte
+        return [item for item in map(load, answer["Items"]) if item["sk"] == sk or item["sk"].startswith(f"{sk}#")]
+
     async def page(
         self, pk: str, prefix: str, *, limit: int, after: str | None = None
     ) -> tuple[list[dict[str, Any]], bool]:
@@ -163,19 +188,30 @@ class Table:
         return items[:limit], len(items) > limit
 
     async def transact(self, actions: Sequence[dict[str, Any]], patience_s: float = PATIENCE_S) -> list[int]:
-        """All or none. The positions of the actions whose condition failed: none of them means it is done.
+        """All or none. The positions of the actions whose condition failed: none of them means it is done."""
+        return list(await self.transact_telling(actions, patience_s))
 
+    async def transact_telling(
+        self,
+        actions: Sequence[dict[str, Any]],
+        patience_s: float = PATIENCE_S,
+        on_trouble: Callable[[AwsError], None] | None = None,
+    ) -> dict[int, dict[str, Any]]:
+        """`transact` that tells more: what it met on its way, and the items whose condition failed.
+
+        An item is empty unless its action asks for it (`telling`), and where there is none.
         The token makes a repeat after a lost reply harmless for ten minutes.
         """
         request = {"TransactItems": actions, "ClientRequestToken": secrets.token_hex(16)}
         try:
-            await self._call("TransactWriteItems", request, patience_s)
+            await self._call("TransactWriteItems", request, patience_s, on_trouble)
         except AwsError as error:
-            failed = [at for at, code in enumerate(error.cancellation_codes) if code == "ConditionalCheckFailed"]
+            reasons = enumerate(zip(error.cancellation_codes, error.cancelled_items, strict=True))
+            failed = {at: load(item) for at, (code, item) in reasons if code == "ConditionalCheckFailed"}
             if not failed:
                 raise
             return failed
-        return []
+        return {}
 
     def put_action(self, item: Mapping[str, Value | None]) -> dict[str, Any]:
         """A Put for `transact`, of an item that must not be there yet."""
@@ -233,3 +269,9 @@ class Table:
         if names:
             action["ExpressionAttributeNames"] = {f"#{short}": name for short, name in names.items()}
         return {"Update": action}
+
+
+def telling(action: dict[str, Any]) -> dict[str, Any]:
+    """The same action, which tells of its item if its condition fails."""
+    ((kind, request),) = action.items()
+    return {kind: {**request, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}}

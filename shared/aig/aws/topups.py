@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from aig.aws.ledger import credit_actions, payment_key, refund_actions
+from aig.aws.shards import Shards
 from aig.aws.table import Table
 from aig.money.ledger import Credit, Refund
 from aig.money.units import Nano
@@ -11,8 +12,9 @@ from aig.payments import Checkout, Phase, TopUp
 
 
 class DynamoTopUps:
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, shards: Shards) -> None:
         self._table = table
+        self._shards = shards
 
     async def begin(self, top_up: TopUp) -> TopUp:
         """The stored one: an earlier try may have made it."""
@@ -82,6 +84,8 @@ class DynamoTopUps:
             },
             "refunded = :refunded_before AND disputed = :disputed_before",
         )
+        if refund is not None:
+            await self._shards.bring_together(account, refund.amount)
         return not await table.transact([note, *(refund_actions(table, account, refund) if refund else ())])
 
 

@@ -2,18 +2,21 @@
 
 Items under the partition of the tenant, whose key made the call:
   rate#<owner>#<minute>   hits
-  spend#<owner>#<period>  used (spent, and held where the owner has a cap), spent, told_cap (which notice was written)
-  hold#<request>          phase held | posted | void, amount, prices, expires_at; in the index `expiry` while held
+  spend#<owner>#<period>  used (spent, and held where the owner has a cap), spent, told_cap (which notice was written);
+                          and …#<shard> where the wallet is sharded and no cap binds
+  hold#<request>          phase held | posted | void, amount, shard, prices, expires_at; in `expiry` while held
 under that of the account that pays, which is the tenant or the parent of the sub-account that it is:
-  wallet                  available, held; low_threshold; low, exhausted, era (aws/ledger.py)
+  wallet, wallet#<shard>  available, held (aws/shards.py); the first: low_threshold, low, exhausted, era (aws/ledger.py)
   free#<day>              hits of the free tier
   txn#<id>                a ledger row
 and under the platform's partition loss#<id>.
 """
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from aig import limits
@@ -21,13 +24,16 @@ from aig.aws.events import event_item
 from aig.aws.json_api import PATIENCE_S
 from aig.aws.ledger import DynamoLedger, credit_actions, load_wallet
 from aig.aws.records import DynamoRecords
+from aig.aws.shards import Refused, Shards, counter_key, shard_key
 from aig.aws.table import Table
+from aig.clock import Clock, SystemClock
 from aig.events import Event
 from aig.keys import Caller
 from aig.limits import Limits
 from aig.money.hold import Hold, Settlement
 from aig.money.ledger import Credit, Debit, Loss, Spend, Wallet
 from aig.money.pricing import Prices
+from aig.money.shards import Taking
 from aig.money.units import Nano
 from aig.ports import HoldRefused, Limit, StoreBusy
 from aig.records import Record
@@ -48,50 +54,93 @@ class DynamoWallets:
     """`free_requests` is how many a day of the free tier an account has."""
 
     def __init__(
-        self, table: Table, records: DynamoRecords, settle_patience_s: float = 20.0, free_requests: int = 0
+        self,
+        table: Table,
+        records: DynamoRecords,
+        settle_patience_s: float = 20.0,
+        free_requests: int = 0,
+        clock: Clock | None = None,
     ) -> None:
         self._table = table
         self._records = records
         self._settle_patience_s = settle_patience_s
         self._free_requests = free_requests
-        self._ledger = DynamoLedger(table)
+        self.shards = Shards(table, clock or SystemClock())
+        self._ledger = DynamoLedger(table, self.shards)
 
-    async def take(self, hold: Hold, caller: Caller) -> None:
-        takings = list(self._takings(hold, caller))
-        failed = await self._table.transact([self._table.put_action(_hold_item(hold)), *(one for one, _ in takings)])
-        if failed:
-            raise HoldRefused([takings[at - 1][1] for at in failed if at])
+    async def take(self, hold: Hold, caller: Caller) -> Hold:
+        async def attempt(taking: Taking) -> Refused | None:
+            return await self._take(replace(hold, shard=taking.at), caller, taking)
+
+        payer, name = hold.payer_id, hold.request_id
+        taking = await self.shards.covering(payer, hold.amount, name, caller.wallet_shards, attempt)
+        return replace(hold, shard=taking.at)
+
+    async def _take(self, hold: Hold, caller: Caller, taking: Taking) -> Refused | None:
+        return await self._attempt(
+            hold, [self._table.put_action(_hold_item(hold))], [*self._takings(hold, caller, taking)]
+        )
+
+    async def _transact(
+        self, hold: Hold, actions: list[dict[str, Any]], hot: Sequence[int], patience_s: float
+    ) -> dict[int, dict[str, Any]]:
+        """What it meets of others at the positions `hot` counts as the wallet's heat."""
+        watch = self.shards.watch(hold.payer_id, hot)
+        try:
+            return await self._table.transact_telling(actions, patience_s, watch.trouble)
+        finally:
+            watch.over()
 
     async def charge(
         self, hold: Hold, caller: Caller, settlement: Settlement, debit: Debit, record: Record | None = None
     ) -> None:
+        async def attempt(taking: Taking) -> Refused | None:
+            return await self._charge(replace(hold, shard=taking.at), caller, taking, settlement.charged, debit, record)
+
+        await self.shards.covering(hold.payer_id, hold.amount, hold.request_id, caller.wallet_shards, attempt)
+
+    async def _charge(
+        self, hold: Hold, caller: Caller, taking: Taking, charged: Nano, debit: Debit, record: Record | None
+    ) -> Refused | None:
+        counted = [
+            self._table.update_action(
+                hold.account_id,
+                counter_key(name, hold.shard, hold.capped),
+                "ADD used :charged, spent :charged",
+                {":charged": charged},
+            )
+            for name in hold.spends
+            if charged and name not in hold.capped
+        ]
         first = [
-            self._table.put_action(_resolved_item(hold, settlement.charged)),
+            self._table.put_action(_resolved_item(hold, charged)),
             self._table.put_action(_debit_item(hold, debit)),
             *self._kept(record),
-            *self._counted(hold, settlement.charged),
+            *counted,
         ]
-        takings = list(self._takings(hold, caller, at_once=True))
         try:
-            failed = await self._table.transact([*first, *(one for one, _ in takings)])
+            return await self._attempt(hold, first, list(self._takings(hold, caller, taking, at_once=True)))
         except StoreBusy:
             # The reply may be what was lost, and who has been charged must have the answer.
             if await self._table.get(hold.account_id, f"hold#{hold.request_id}") is None:
                 raise
-            return
-        if failed:
-            raise HoldRefused([takings[at - len(first)][1] for at in failed if at >= len(first)])
+            return None
 
-    def _counted(self, hold: Hold, charged: Nano) -> list[dict[str, Any]]:
-        """What is spent by owners without a cap: it is only counted."""
-        values = {":charged": charged}
-        return [
-            self._table.update_action(hold.account_id, f"spend#{name}", "ADD used :charged, spent :charged", values)
-            for name in hold.spends
-            if charged and name not in hold.capped
-        ]
+    async def _attempt(
+        self, hold: Hold, first: list[dict[str, Any]], takings: Sequence[tuple[dict[str, Any], Limit]]
+    ) -> Refused | None:
+        """`first`, and what may refuse, all or none; None if it is done."""
+        actions = [*first, *(action for action, _ in takings)]
+        wallet = [at for at, (_, limit) in enumerate(takings, len(first)) if limit == "balance"]
+        failed = await self._transact(hold, actions, wallet, PATIENCE_S)
+        if not failed:
+            return None
+        shards = max((item.get("shards", 1) for at, item in failed.items() if at in wallet), default=1)
+        return Refused(frozenset(takings[at - len(first)][1] for at in failed if at >= len(first)), shards)
 
-    def _takings(self, hold: Hold, caller: Caller, *, at_once: bool = False) -> Iterator[tuple[dict[str, Any], Limit]]:
+    def _takings(
+        self, hold: Hold, caller: Caller, taking: Taking, *, at_once: bool = False
+    ) -> Iterator[tuple[dict[str, Any], Limit]]:
         """What a hold takes from rates, free tier, wallet and caps, each with the limit that may refuse it.
 
         With `at_once` it is spent as it is taken. Raises HoldRefused where nobody has to ask.
@@ -108,16 +157,8 @@ class DynamoWallets:
             expires = day.ends_at + _COUNTER_KEPT_S
             yield table.count_action(payer, f"free#{day.name}", self._free_requests, expires), "free"
         if amount:
-            yield (
-                table.update_action(
-                    payer,
-                    "wallet",
-                    f"SET available = available - :amount{'' if at_once else ', held = held + :amount'}",
-                    {":amount": amount},
-                    "available >= :amount",
-                ),
-                "balance",
-            )
+            for action in self.shards.paying(payer, taking, amount, held=0 if at_once else amount):
+                yield action, "balance"
         for one in caller.limits:
             name = f"{one.owner}#{limits.period(hold.created_at, one.reset).name}"
             if one.cap is None or name not in hold.capped:
@@ -166,26 +207,33 @@ class DynamoWallets:
             "phase = :held",
             ttl="ttl",
         )
-        actions = [resolve, *entries]
+        actions, hot = [resolve, *entries], list[int]()
         if hold.amount:
+            hot.append(len(actions))
             actions.append(
                 table.update_action(
                     hold.payer_id,
-                    "wallet",
+                    shard_key(hold.shard),
                     "SET available = available + :released, held = held - :amount",
                     {":released": released, ":amount": hold.amount},
                 )
             )
-        actions += self._counted(hold, charged)
-        for name in hold.capped:
-            values = {":used": charged - hold.amount, ":charged": charged}
-            actions.append(
-                table.update_action(hold.account_id, f"spend#{name}", "ADD used :used, spent :charged", values)
-            )
+        for name in hold.spends:
+            used = charged - hold.amount if name in hold.capped else charged
+            if used or charged:
+                if name not in hold.capped:
+                    hot.append(len(actions))
+                counter = counter_key(name, hold.shard, hold.capped)
+                values = {":used": used, ":charged": charged}
+                actions.append(table.update_action(hold.account_id, counter, "ADD used :used, spent :charged", values))
         actions += [table.put_action(_loss_item(loss)) for loss in losses]
         # A run that was delivered is worth more patience than a hold, which the sweeper gives back.
         patience = self._settle_patience_s if phase == "posted" else PATIENCE_S
-        return not await table.transact(actions, patience)
+        resolved = self._transact(hold, actions, hot, patience)
+        if phase == "posted" and self.shards.hot(hold.payer_id):
+            failed, _ = await asyncio.gather(resolved, self.shards.grow(hold.payer_id))
+            return not failed
+        return not await resolved
 
     async def tell_spend_exceeded(self, account_id: str, counter: str, cap: int, event: Event) -> bool:
         mark = self._table.update_action(
@@ -201,15 +249,17 @@ class DynamoWallets:
         return not await self._table.transact(credit_actions(self._table, account_id, credit))
 
     async def wallet(self, account_id: str) -> Wallet:
-        return load_wallet(await self._table.get(account_id, "wallet") or {})
+        shards = await self.shards.read(account_id)
+        available, held = (sum(shard[what] for shard in shards) for what in ("available", "held"))
+        return replace(load_wallet(shards[0]), available=Nano(available), held=Nano(held))
 
     async def tell(self, marker: Marker, wallet: Wallet, event: Event) -> bool:
         return await self._ledger.mark(marker, wallet, event, _TELL_PATIENCE_S)
 
     async def spend(self, account_id: str, limits_: Limits, now: float) -> Spend:
         name = limits.period(now, limits_.reset).name
-        item = await self._table.get(account_id, f"spend#{limits_.owner}#{name}") or {}
-        spent, used = item.get("spent", 0), item.get("used", 0)
+        counter = f"{limits_.owner}#{name}"
+        spent, used = await self.shards.spent(account_id, counter, gather=limits_.cap is not None)
         return Spend(Nano(spent), Nano(used - spent), limits_.cap)
 
     async def expired(self, now: int) -> Sequence[Hold]:
@@ -237,6 +287,7 @@ def _hold_item(hold: Hold) -> dict[str, Any]:
         "spends": hold.spends,
         "capped": hold.capped,
         "free": hold.free,
+        "shard": hold.shard or None,
         "created_at": hold.created_at,
         "expires_at": hold.expires_at,
         "expiry_bucket": _bucket(hold.request_id),
@@ -263,6 +314,7 @@ def _load_hold(item: dict[str, Any]) -> Hold:
         spends=item["spends"],
         capped=item["capped"],
         free=item["free"],
+        shard=item.get("shard") or 0,
     )
 
 

@@ -93,7 +93,7 @@ class Hold:
 
     `prices` goes by the candidate's key, `provider/vendor/model`; `model` is the first that was to be tried. `spends`
     names the counters that its charge counts in, as `<owner>#<period>`; those in `capped` count the hold too. `free`
-    holds are of the free tier: they cost nothing.
+    holds are of the free tier: they cost nothing. `shard` is that of the wallet which it is taken from.
     """
 
     request_id: str
@@ -108,6 +108,7 @@ class Hold:
     spends: tuple[str, ...] = ()
     capped: tuple[str, ...] = ()
     free: bool = False
+    shard: int = 0
 
     @property
     def payer_id(self) -> str:

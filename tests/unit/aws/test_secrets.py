@@ -23,7 +23,9 @@ class Api(JsonApi):
         self.asked = 0
 
     @override
-    async def call(self, operation: str, request: dict[str, Any], patience_s: float = 0) -> dict[str, Any]:
+    async def call(
+        self, operation: str, request: dict[str, Any], patience_s: float = 0, on_trouble: Any = None
+    ) -> dict[str, Any]:
         self.asked += 1
         assert (operation, request) == ("GetSecretValue", {"SecretId": "arn"})
         await asyncio.sleep(0)

@@ -2,14 +2,18 @@
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 
+from aig.aws.shards import Shards
 from aig.aws.wallets import _hold_item, _load_hold
 from aig.ids import Ids
 from aig.keys import Caller
 from aig.money.hold import Hold
+from aig.money.ledger import Wallet
 from aig.money.pricing import Prices
 from aig.money.units import Nano, Pico
+from aig.ports import HoldRefused
 from aig.sweep import CLOCK_SKEW_S, sweep
 from aig.wiring import Container
 from tests.builders import an_account, losses_of, wallet_of
@@ -56,3 +60,17 @@ async def test_the_snapshot_is_kept_by_candidate_and_the_sweeper_names_the_first
     assert (loss["reason"], loss["provider"], loss["model"], loss["amount"]) == ("expired_hold", "first", "v/m", 0)
     wallet = await wallet_of(container, account)
     assert (wallet.available, wallet.held) == (10**9, 0)
+
+
+async def test_a_wallet_in_shards_works_on_the_embedded_table_too(container: Container) -> None:
+    """As `make run` has it, without a DynamoDB behind it: the refusing shard tells of the others."""
+    account = await an_account(container, "1.00")
+    stale = Caller(account.id, account.key_id, "n", "h", frozenset())
+    await Shards(container.table, container.clock, grow_s=30.0).grow(account.id)
+    everything = replace(hold(account.id, account.key_id), amount=Nano(10**9))
+    taken = await container.wallets.take(everything, stale)
+    assert (await wallet_of(container, account)) == Wallet(Nano(0), Nano(10**9))
+    assert await container.wallets.void(taken)
+    assert (await wallet_of(container, account)) == Wallet(Nano(10**9), Nano(0))
+    with pytest.raises(HoldRefused):
+        await container.wallets.take(replace(everything, request_id="req_2", amount=Nano(10**9 + 1)), stale)
