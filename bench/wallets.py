@@ -21,7 +21,7 @@ from aig.money.pricing import Prices
 from aig.money.units import Nano
 from bench import report, stack
 from bench.chart import Panel, svg
-from bench.hot_wallet import HOLD, Outcome, Setting, Simulation
+from bench.hot_wallet import HOLD, Ending, Outcome, Setting, Simulation
 from bench.measure import percentile
 from bench.processes import ROOT
 from local.embedded import pretend_credentials
@@ -32,6 +32,7 @@ BORNE: Final = 0.999  # of the calls are held and settled
 CHART: Final = ROOT / "bench" / "wallets.svg"
 _GROWING_LOAD, _GROWING_S = 200, 200
 _BEGIN, _END = "<!-- wallets: made by `make bench ARGS='wallets --write'` -->", "<!-- end of wallets -->"
+_ENDINGS: Final[Sequence[Ending]] = ("settled", "402", "503")
 Points = list[tuple[float, float]]
 
 
@@ -88,10 +89,10 @@ def false_refusals(*, own_shard_only: bool) -> Points:
 def running_out() -> str:
     """What a read of one moment costs where it is hardest to have, in a sentence."""
     outcome = Simulation(Setting(16, 400, 10.0, balance=2_000 * HOLD)).run()
+    settled, refused, busy = (100 * outcome.share(ending) for ending in _ENDINGS)
     return (
-        f"A wallet of 16 shards whose money ends under 400 calls a second: {100 * outcome.share('settled'):.0f} % of "
-        f"the calls were settled, {100 * outcome.share('402'):.0f} % were 402, and {100 * outcome.share('503'):.1f} % "
-        "were 503, since no read of one moment was to be had."
+        f"A wallet of 16 shards whose money ends under 400 calls a second: {settled:.0f} % of the calls were settled, "
+        f"{refused:.0f} % were 402, and {busy:.1f} % were 503, since no read of one moment was to be had."
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar
+from urllib.parse import parse_qsl
 
 import aiohttp
 from pydantic_core import from_json, to_json
@@ -289,7 +290,7 @@ def _is_in(sent: bytes, path: str) -> bool:
     try:
         node = from_json(sent)
     except ValueError:
-        return False
+        node = dict(parse_qsl(sent.decode("latin-1")))  # a form
     for step in re.findall(r"\w+", path):
         if isinstance(node, dict) and step in node:
             node = node[step]

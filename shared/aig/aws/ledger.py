@@ -105,7 +105,7 @@ class DynamoLedger:
         }
         amount = adjustment.amount
         if amount < 0:
-            await self._shards.bring_together(account_id, -amount)
+            await self._shards.collect(account_id, -amount)
         move = (_comes_in if amount > 0 else _goes_out)(self._table, account_id, abs(amount))
         return self._done(await self._table.transact([self._table.put_action(row), move]))
 
@@ -120,7 +120,7 @@ class DynamoLedger:
         most = credit["amount"] - refund.amount
         if most < 0:
             raise NotCovered
-        await self._shards.bring_together(account_id, refund.amount)
+        await self._shards.collect(account_id, refund.amount)
         count = self._table.update_action(
             account_id,
             f"refunds#{refund.credit_id}",

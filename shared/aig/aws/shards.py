@@ -162,7 +162,7 @@ class Shards:
             if self.count(payer_id, items[0].get("shards", 1)) == shards:
                 return items
 
-    async def bring_together(self, payer_id: str, amount: int) -> None:
+    async def collect(self, payer_id: str, amount: int) -> None:
         """As much of an amount as there is, into the first shard: what is no call's goes out from there."""
         available = [int(shard["available"]) for shard in await self.read(payer_id)]
         gives: dict[int, int] = {}

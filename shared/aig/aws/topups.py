@@ -85,7 +85,7 @@ class DynamoTopUps:
             "refunded = :refunded_before AND disputed = :disputed_before",
         )
         if refund is not None:
-            await self._shards.bring_together(account, refund.amount)
+            await self._shards.collect(account, refund.amount)
         return not await table.transact([note, *(refund_actions(table, account, refund) if refund else ())])
 
 

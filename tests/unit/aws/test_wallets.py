@@ -5,15 +5,16 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 
-from aig.aws.shards import Shards
+from aig.aws.shards import Refused, Shards
 from aig.aws.wallets import _hold_item, _load_hold
 from aig.ids import Ids
 from aig.keys import Caller
 from aig.money.hold import Hold
 from aig.money.ledger import Wallet
 from aig.money.pricing import Prices
+from aig.money.shards import Taking
 from aig.money.units import Nano, Pico
-from aig.ports import HoldRefused
+from aig.ports import HoldRefused, StoreBusy
 from aig.sweep import CLOCK_SKEW_S, sweep
 from aig.wiring import Container
 from tests.builders import an_account, losses_of, wallet_of
@@ -74,3 +75,26 @@ async def test_a_wallet_in_shards_works_on_the_embedded_table_too(container: Con
     assert (await wallet_of(container, account)) == Wallet(Nano(10**9), Nano(0))
     with pytest.raises(HoldRefused):
         await container.wallets.take(replace(everything, request_id="req_2", amount=Nano(10**9 + 1)), stale)
+
+
+async def test_who_is_overtaken_again_and_again_is_told_to_come_later(container: Container) -> None:
+    """The money is there whenever one looks, and gone whenever one takes: that is no 402."""
+    account = await an_account(container, "1.00")
+    shards = Shards(container.table, container.clock, grow_s=30.0)
+    await shards.grow(account.id)
+    tried: list[Taking] = []
+
+    async def attempt(taking: Taking) -> Refused | None:
+        tried.append(taking)
+        return Refused(frozenset({"balance"}), 2)
+
+    with pytest.raises(StoreBusy):
+        await shards.covering(account.id, Nano(1000), "req_1", 2, attempt)
+    assert len(tried) > 16
+
+
+def test_wallets_that_nobody_has_used_for_long_are_forgotten(container: Container) -> None:
+    shards = Shards(container.table, container.clock)
+    for number in range(2_000):
+        shards.count(f"acct_{number}", 2)
+    assert (shards.count("acct_1999"), shards.count("acct_0")) == (2, 1)
