@@ -1,4 +1,4 @@
-"""The operator's commands: `python -m ops [--stack NAME] account|key|wallet|usage|provider-key|prices …`.
+"""The operator's commands: `python -m ops [--stack NAME] account|key|wallet|usage|reconcile|provider-key|prices …`.
 
 With --stack (or AIG_STACK) they act on a deployed stack, without it on what AIG_CORE_TABLE, AIG_SECRET_ARN and
 AIG_DYNAMODB_ENDPOINT of the environment say.
@@ -19,7 +19,7 @@ from aig.keys import SCOPES
 from aig.money.units import parse_usd
 from aig.ports import StoreBusy
 from aig.wiring import Container
-from ops import accounts, prices, secret, usage, wallets
+from ops import accounts, prices, reconcile, secret, usage, wallets
 from ops.stack import environment, open_container
 
 
@@ -48,6 +48,9 @@ def _parser() -> argparse.ArgumentParser:
 
     wallets.add_parsers(groups)
 
+    books = groups.add_parser("reconcile", help="prove an account's books; prints what does not add up")
+    books.add_argument("account")
+    books.set_defaults(action="")
     usage_group = groups.add_parser("usage", help="usage reports").add_subparsers(dest="action", required=True)
     repair = usage_group.add_parser("repair", help="count the debits of the last seven days that the reports miss")
     repair.add_argument("account")
@@ -90,6 +93,13 @@ async def _key_revoke(container: Container, args: argparse.Namespace) -> None:
         raise ValueError(f"account {args.account} has no key {args.key}")
 
 
+async def _reconcile(container: Container, args: argparse.Namespace) -> None:
+    found = await reconcile.differences(container, args.account)
+    if found:
+        raise ValueError("\n".join([f"{len(found)} differences in the books of {args.account}:", *found]))
+    print(f"{args.account}: no differences")
+
+
 async def _usage_repair(container: Container, args: argparse.Namespace) -> None:
     print(f"{await usage.repair(container, args.account)} debits of the last seven days are in the reports")
 
@@ -99,6 +109,7 @@ _ACTIONS = {
     ("key", "create"): _key_create,
     ("key", "revoke"): _key_revoke,
     ("usage", "repair"): _usage_repair,
+    ("reconcile", ""): _reconcile,
 }
 
 

@@ -21,8 +21,8 @@ from aig.money.units import usd
 from aig.ports import Adapters
 from aig.sweep import CLOCK_SKEW_S, sweep
 from aig.wiring import Container, container
+from ops.books import Books, Row, books, violations
 from tests.builders import PEPPER, Account, a_sub_account, an_account
-from tests.concurrency.invariants import Books, Row, books, violations
 from tests.unit.clock import FixedClock
 
 OPTIONS: Final = Options(trace_id="trace")

@@ -12,10 +12,10 @@ import pytest
 from aig.errors import BudgetExceeded
 from aig.money.units import Nano
 from aig.pipeline import complete_chat
+from ops.books import violations
 from tests.concurrency import processes
 from tests.concurrency.core import OPTIONS, Core, Tenant, chat
 from tests.concurrency.counted import Counted
-from tests.concurrency.invariants import violations
 from tests.concurrency.movements import a_hold
 from tests.concurrency.spender import Job, spend
 from tests.unit.clock import FixedClock

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.concurrency.invariants import violations
+from ops.books import violations
 
 Rows = dict[str, dict[str, Any]]
 

@@ -23,6 +23,7 @@ from aig.money.pricing import Prices
 from aig.money.units import Nano
 from aig.ports import HoldRefused, NotCovered
 from aig.sweep import CLOCK_SKEW_S
+from ops.books import books, violations
 from tests.concurrency.core import Core, Tenant
 from tests.concurrency.fault_proxy import (
     CONFLICT,
@@ -34,7 +35,6 @@ from tests.concurrency.fault_proxy import (
     first_sends,
     nothing,
 )
-from tests.concurrency.invariants import books, violations
 from tests.unit.clock import FixedClock
 
 T = TypeVar("T")

@@ -10,7 +10,7 @@ from aws_lambda_powertools import Logger
 from aig.wiring import Container
 from local.template import Stack
 from tests import apps
-from tests.apps import App
+from tests.apps import App, Handler
 from tests.builders import PROVIDER_KEY, SECRETS
 from tests.logs import Log
 from tests.stripe_account import API_KEY, WEBHOOK_SECRET, StripeAccount, stripe_account
@@ -135,3 +135,11 @@ async def openai_chat(deployed: Stack, container: Container, logged: Log, upstre
     )
     yield app
     await app.close()
+
+
+@pytest.fixture
+async def rollup(deployed: Stack, container: Container, logged: Log) -> AsyncIterator[Handler]:
+    """The rollup function's handler, just started."""
+    handler = Handler(deployed.functions["RollupFunction"])
+    yield handler
+    await handler.close()

@@ -1,7 +1,7 @@
 """The roll-up's handler, on records as Lambda brings them."""
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,6 @@ from aig.aws.table import dump
 from aig.aws.usage import DynamoUsage
 from aig.usage import Counts
 from aig.wiring import Container
-from local.template import Stack
 from tests.apps import Handler, event
 from tests.builders import an_account
 from tests.logs import Log
@@ -32,13 +31,6 @@ def record(row: Mapping[str, Any], number: int, name: str = "INSERT") -> dict[st
     if name == "REMOVE":
         made["dynamodb"]["OldImage"] = made["dynamodb"].pop("NewImage")
     return made  # type: ignore[no-any-return]
-
-
-@pytest.fixture
-async def rollup(deployed: Stack, container: Container, logged: Log) -> AsyncIterator[Handler]:
-    handler = Handler(deployed.functions["RollupFunction"])
-    yield handler
-    await handler.close()
 
 
 async def total(container: Container, tenant: str) -> Counts:

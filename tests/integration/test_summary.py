@@ -41,13 +41,6 @@ async def summary(deployed: Stack, container: Container, logged: Log) -> AsyncIt
     await handler.close()
 
 
-@pytest.fixture
-async def rollup(deployed: Stack, container: Container, logged: Log) -> AsyncIterator[Handler]:
-    handler = Handler(deployed.functions["RollupFunction"])
-    yield handler
-    await handler.close()
-
-
 async def used(rollup: Handler, account: Account, *rows: dict[str, Any]) -> None:
     made = [record(debit(number, account.id, **row), number) for number, row in enumerate(rows)]
     await rollup.invoke({"Records": made})

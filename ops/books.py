@@ -1,4 +1,4 @@
-"""The laws of the ledger, checked over all rows of a Core table.
+"""The laws of the ledger, checked over rows of a Core table: those of whole accounts and the platform's.
 
 money in            credits - debits - refunds + adjustments == available + held, over all shards of the wallet,
                     and nothing is below zero
@@ -21,7 +21,13 @@ from typing import Any
 
 Row = Mapping[str, Any]
 
-_PHASE_OF_LOSS = {"expired_hold": "void", "broken_stream": "void", "over_hold": "posted"}
+# What became of the hold of a call that made a loss, and whether the call may have made several of these.
+_PHASES_OF_LOSS = {
+    "expired_hold": ({"void"}, False),
+    "broken_stream": ({"void"}, False),
+    "over_hold": ({"posted"}, False),
+    "abandoned_attempt": ({"posted", "void"}, True),
+}
 
 
 _BY_NAME = {"key": "keys", "sub": "sub_accounts", "spend": "spends", "hold": "holds"}
@@ -49,6 +55,7 @@ class Books:
     top_ups: dict[str, Row] = field(default_factory=dict)
     events: list[Row] = field(default_factory=list)
     losses: list[Row] = field(default_factory=list)
+    since: int = 0  # from when on the rows of calls have their holds beside them
 
     @property
     def available(self) -> int:
@@ -109,14 +116,24 @@ def books(rows: Iterable[Row]) -> dict[str, Books]:
     return {account: found for account, found in accounts.items() if found.shards}
 
 
-def violations(rows: Iterable[Row]) -> list[str]:
-    """What the rows break, in words; nothing for books that are in order."""
+def violations(rows: Iterable[Row], since: int = 0) -> list[str]:
+    """What the rows break, in words; nothing for books that are in order.
+
+    Debits and losses from before `since`, in unix seconds, are not looked for among the holds: those are not kept.
+    """
+    kept = books(rows)
+    for found in kept.values():
+        found.since = since
     return [
         f"{account}: {broken}"
-        for account, found in books(rows).items()
+        for account, found in kept.items()
         for check in (_wallet, _shards, _refunds, _top_ups, _spent, _caps, _charges, _hits, _index, _losses)
         for broken in check(found)
     ]
+
+
+def _recent(found: Books, rows: Iterable[Row]) -> list[Row]:
+    return [row for row in rows if row.get("created_at", 0) >= found.since]
 
 
 def _open(found: Books) -> list[Row]:
@@ -205,9 +222,10 @@ def _caps(found: Books) -> Iterable[str]:
 
 def _charges(found: Books) -> Iterable[str]:
     debits: defaultdict[str, list[int]] = defaultdict(list)
-    for row in found.debits:
+    for row in _recent(found, found.debits):
         debits[row["request_id"]].append(row["amount"])
-    for request in debits.keys() | found.holds.keys():
+    recent = {name for name, hold in found.holds.items() if hold.get("created_at", 0) >= found.since}
+    for request in debits.keys() | recent:
         hold = found.holds.get(request, {})
         phase, amounts = hold.get("phase"), debits[request]
         if amounts != ([hold["charged"]] if phase == "posted" else []):
@@ -217,7 +235,7 @@ def _charges(found: Books) -> Iterable[str]:
 
 
 def _hits(found: Books) -> Iterable[str]:
-    for row in found.debits:
+    for row in _recent(found, found.debits):
         held = found.holds.get(row["request_id"], {}).get("amount")
         if type(row.get("cache_hit")) is not bool:
             yield f"{row['request_id']} does not say whether it was a hit"
@@ -232,7 +250,9 @@ def _index(found: Books) -> Iterable[str]:
 
 
 def _losses(found: Books) -> Iterable[str]:
-    for (request, reason), count in Counter((row["request_id"], row["reason"]) for row in found.losses).items():
+    losses = Counter((row["request_id"], row["reason"]) for row in _recent(found, found.losses))
+    for (request, reason), count in losses.items():
         phase = found.holds.get(request, {}).get("phase")
-        if count > 1 or phase != _PHASE_OF_LOSS[reason]:
+        phases, several = _PHASES_OF_LOSS[reason]
+        if (count > 1 and not several) or phase not in phases:
             yield f"{request} is {phase} with {count} losses for {reason}"
