@@ -1,5 +1,6 @@
 """The embedded AWS: moto in this process, on a free loopback port, with its DynamoDB made atomic."""
 
+import base64
 import copy
 import json
 import logging
@@ -137,6 +138,8 @@ def stream_records(table: str, after: int) -> tuple[int, list[dict[str, Any]]]:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
     return value.timestamp() if isinstance(value, datetime) else value.to_json()
 
 
