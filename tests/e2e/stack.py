@@ -71,6 +71,11 @@ class Stack:
         self._lines.put(None)
         return "".join(self._said)
 
+    def kill(self) -> None:
+        """Ends it as `kill -9` does."""
+        self._process.kill()
+        self._process.wait()
+
     def _read(self) -> None:
         assert self._process.stdout is not None
         with self._process.stdout as lines:
