@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
+from types import NoneType
 from typing import Any
 
 from aig.errors import UpstreamError
@@ -20,16 +21,17 @@ from aig_providers.wire import HttpRequest, Post, Whole, count, parse_object, po
 _TIERS_WITH_PRICES = frozenset({"flex", "priority"})
 # What a completion, and a chunk of one, have beside their choices. What else a vendor says is for us at most: it could
 # name an account of ours.
-_TOLD: Mapping[str, type] = {
-    "id": str,
-    "object": str,
-    "created": int,
-    "model": str,
-    "service_tier": str,
-    "system_fingerprint": str,
-    "metadata": dict,
-    "moderation": dict,
-    "obfuscation": str,
+_TEXT, _COUNT, _TABLE = (str, NoneType), (int, NoneType), (dict, NoneType)
+_TOLD: Mapping[str, tuple[type, ...]] = {
+    "id": _TEXT,
+    "object": _TEXT,
+    "created": _COUNT,
+    "model": _TEXT,
+    "service_tier": _TEXT,
+    "system_fingerprint": _TEXT,
+    "metadata": _TABLE,
+    "moderation": _TABLE,
+    "obfuscation": _TEXT,
 }
 _FINISH = {"model_length": "length", "end_turn": "stop", "max_tokens": "length"}
 
@@ -142,8 +144,9 @@ def _texts(parts: list[Any]) -> list[Mapping[str, Any]]:
 
 
 def _shown(body: Mapping[str, Any], choices: list[dict[str, Any]]) -> dict[str, Any]:
-    told = {name: body[name] for name, kind in _TOLD.items() if name in body and isinstance(body[name], kind | None)}
-    return {**told, "choices": choices}
+    shown = {name: value for name, value in body.items() if name in _TOLD and isinstance(value, _TOLD[name])}
+    shown["choices"] = choices
+    return shown
 
 
 def parse_response(payload: bytes) -> ChatResult:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-_TEXTS = ("content", "refusal", "reasoning_content", "reasoning")
+_TEXTS = frozenset({"content", "refusal", "reasoning_content", "reasoning"})
+_NOT_OF_THE_WHOLE = frozenset({"index", "delta", "logprobs"})
 
 
 class Assembly:
@@ -11,21 +12,21 @@ class Assembly:
 
     def __init__(self) -> None:
         self._head: dict[str, Any] = {}
-        self._choices: dict[int, dict[str, Any]] = {}
+        self._choices: dict[int, _Choice] = {}
 
     def add(self, chunk: Mapping[str, Any]) -> None:
-        self._head.update({name: chunk[name] for name in ("id", "created", "model") if name in chunk})
+        if not self._head:
+            self._head = {name: chunk[name] for name in ("id", "created", "model") if name in chunk}
         for choice in chunk.get("choices") or ():
             index = choice.get("index") or 0
-            whole = self._choices.setdefault(
-                index, {"index": index, "message": {"role": "assistant", "content": None}, "finish_reason": None}
-            )
-            whole.update({name: value for name, value in choice.items() if name not in ("index", "delta", "logprobs")})
-            _extend(whole["message"], choice.get("delta") or {})
+            whole = self._choices.get(index)
+            if whole is None:
+                whole = self._choices[index] = _Choice()
+            whole.add(choice)
 
     @property
     def body(self) -> dict[str, Any]:
-        choices = [self._choices[index] for index in sorted(self._choices)]
+        choices = [{"index": index, **choice.body} for index, choice in sorted(self._choices.items())]
         return {**self._head, "object": "chat.completion", "choices": choices}
 
 
@@ -39,26 +40,57 @@ def whole(pieces: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     return assembly.body
 
 
-def _extend(message: dict[str, Any], delta: Mapping[str, Any]) -> None:
-    for name, value in delta.items():
-        if name == "tool_calls":
-            calls = message.setdefault("tool_calls", [])
-            for call in value or ():
-                _extend_call(calls, call)
-        elif name in _TEXTS and isinstance(value, str):
-            message[name] = (message.get(name) or "") + value
-        elif isinstance(value, list) and isinstance(message.get(name), list):
-            message[name] = [*message[name], *value]
-        elif value is not None:
-            message[name] = value
+class _Choice:
+    """Texts are joined at the end: to add each piece to what is there would take the square of their number."""
+
+    def __init__(self) -> None:
+        self._rest: dict[str, Any] = {"finish_reason": None}
+        self._message: dict[str, Any] = {"role": "assistant", "content": None}
+        self._texts: dict[str, list[str]] = {}
+        self._calls: list[_Call] = []
+
+    def add(self, choice: Mapping[str, Any]) -> None:
+        for name, value in choice.items():
+            if name not in _NOT_OF_THE_WHOLE:
+                self._rest[name] = value
+        for name, value in (choice.get("delta") or {}).items():
+            if name in _TEXTS and isinstance(value, str):
+                self._texts.setdefault(name, []).append(value)
+            elif name == "tool_calls":
+                for call in value or ():
+                    self._add_call(call)
+            elif isinstance(value, list) and isinstance(self._message.get(name), list):
+                self._message[name] = [*self._message[name], *value]
+            elif value is not None:
+                self._message[name] = value
+
+    def _add_call(self, delta: Mapping[str, Any]) -> None:
+        index = min(delta.get("index", len(self._calls)), len(self._calls))
+        if index == len(self._calls):
+            self._calls.append(_Call())
+        self._calls[index].add(delta)
+
+    @property
+    def body(self) -> dict[str, Any]:
+        message = self._message | {name: "".join(pieces) for name, pieces in self._texts.items()}
+        if self._calls:
+            message["tool_calls"] = [call.body for call in self._calls]
+        return {"message": message, **self._rest}
 
 
-def _extend_call(calls: list[dict[str, Any]], delta: Mapping[str, Any]) -> None:
-    index = min(delta.get("index", len(calls)), len(calls))
-    if index == len(calls):
-        calls.append({"function": {"name": "", "arguments": ""}})
-    call = calls[index]
-    function = delta.get("function") or {}
-    for name in ("name", "arguments"):
-        call["function"][name] += function.get(name) or ""
-    call.update({name: value for name, value in delta.items() if name not in ("index", "function") and value})
+class _Call:
+    def __init__(self) -> None:
+        self._rest: dict[str, Any] = {}
+        self._name: list[str] = []
+        self._arguments: list[str] = []
+
+    def add(self, delta: Mapping[str, Any]) -> None:
+        function = delta.get("function") or {}
+        self._name.append(function.get("name") or "")
+        self._arguments.append(function.get("arguments") or "")
+        self._rest.update({name: value for name, value in delta.items() if name not in ("index", "function") and value})
+
+    @property
+    def body(self) -> dict[str, Any]:
+        function = {"name": "".join(self._name), "arguments": "".join(self._arguments)}
+        return {"function": function, **self._rest}
