@@ -21,6 +21,7 @@ from aig.holding import pay_at_once, wanted_output
 from aig.keys import Caller
 from aig.modalities.cacheable import Cacheable
 from aig.modalities.chat_assembly import whole
+from aig.modalities.demand import Demand
 from aig.modalities.usage import Usage
 from aig.money import pricing
 from aig.money.hold import Hold
@@ -178,7 +179,7 @@ async def take_turn(gateway: Gateway, caller: Caller, request: Cacheable, option
         await turn.leave()
         raise
     if answer is not None:
-        turn.hit = await _pay(gateway, caller, options, answer, began_at)
+        turn.hit = await _pay(gateway, caller, request.demand, options, answer, began_at)
     return turn
 
 
@@ -193,7 +194,9 @@ async def _key(gateway: Gateway, caller: Caller, request: Cacheable, options: Op
     return None if key is None else f"{caller.account_id}#{key}"
 
 
-async def _pay(gateway: Gateway, caller: Caller, options: Options, answer: CachedAnswer, began_at: float) -> Hit | None:
+async def _pay(
+    gateway: Gateway, caller: Caller, demand: Demand, options: Options, answer: CachedAnswer, began_at: float
+) -> Hit | None:
     """A tenth of what the answer costs at this moment. None if nobody sells it any more. Raises AIGError."""
     candidate = _server(gateway, answer)
     if candidate is None or not caller.may_use(answer.model):
@@ -203,38 +206,40 @@ async def _pay(gateway: Gateway, caller: Caller, options: Options, answer: Cache
     except KeyError:
         return None
 
-    debit = Debit(
-        id=gateway.ids.new("txn"),
-        request_id=options.request_id or gateway.ids.new("req"),
-        model=answer.model,
-        provider=answer.provider,
-        amount=price,
-        upstream_cost=Nano(0),
-        usage=answer.usage,
-        created_at=int(gateway.clock.now()),
-        tag=options.tag or caller.default_tag,
-        cache_hit=True,
-    )
-    receipt = Receipt(answer.model, answer.provider, 0, price, "hit")
+    request_id = options.request_id or gateway.ids.new("req")
 
-    def record(hold: Hold) -> Record | None:
+    def rows(hold: Hold, charged: Nano) -> tuple[Debit, Record | None]:
+        debit = Debit(
+            id=gateway.ids.new("txn"),
+            request_id=request_id,
+            model=answer.model,
+            provider=answer.provider,
+            amount=charged,
+            upstream_cost=Nano(0),
+            usage=answer.usage,
+            created_at=int(gateway.clock.now()),
+            tag=options.tag or caller.default_tag,
+            cache_hit=True,
+        )
         duration_s = gateway.clock.monotonic() - began_at
-        return record_of(options, caller, hold, duration_s, receipt, answer.usage, whole(answer.pieces))
+        told = replace(receipt, cost=charged)
+        return debit, record_of(options, caller, hold, duration_s, told, answer.usage, whole(answer.pieces))
 
-    await pay_at_once(gateway, caller, candidate, price, debit, record)
+    receipt = Receipt(answer.model, answer.provider, 0, price, "hit")
+    charged = await pay_at_once(gateway, caller, candidate, demand, price, request_id, rows)
     gateway.telemetry.request(
         outcome="posted",
         trace_id=options.trace_id,
-        request_id=debit.request_id,
+        request_id=request_id,
         account_id=caller.account_id,
         key_id=caller.key_id,
         model=answer.model,
         provider=answer.provider,
         attempts=0,
-        cost=usd(price),
+        cost=usd(charged),
         cache="hit",
     )
-    return Hit(answer, replace(receipt, rate=gateway.rates.hit(caller.limits, gateway.clock.now())))
+    return Hit(answer, replace(receipt, cost=charged, rate=gateway.rates.hit(caller.limits, gateway.clock.now())))
 
 
 def _server(gateway: Gateway, answer: CachedAnswer) -> Candidate | None:

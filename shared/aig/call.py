@@ -24,8 +24,9 @@ from aig.records import Record, Recording
 from aig.scouts import Scouts
 from aig.traffic import Traffic
 
-# API Gateway cuts an answer that is silent for 300 s, Lambda a function after 900 s: we must be done before.
-ANSWER_S = 280.0  # until the first chunk of a stream or the whole of another answer, all attempts together
+# API Gateway cuts an answer that is silent for 300 s, Lambda a function after 900 s: we must be done before, and behind
+# an answer there may be 20 s to settle it, and 5 to keep it.
+ANSWER_S = 270.0  # until the first chunk of a stream or the whole of another answer, all attempts together
 STREAM_S = 840.0  # until the end of a stream
 
 

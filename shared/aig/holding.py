@@ -1,7 +1,8 @@
 """Setting money aside for a call: the worst case of whoever may serve it, or what wallet and caps still cover."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from aig import limits, notices
 from aig.call import Gateway
@@ -14,6 +15,8 @@ from aig.money.ledger import Debit, Wallet
 from aig.money.units import Nano
 from aig.ports import HoldRefused, Limit
 from aig.records import Record
+
+T = TypeVar("T")
 
 DEFAULT_MAX_OUTPUT = 16_384
 HOLD_TTL_S = 900 + 60  # the function's timeout and a minute: no live call can outlast its hold
@@ -42,8 +45,8 @@ async def take_hold(
     bids = [_bid(candidate, demand) for candidate in candidates]
     taking = _Taking(gateway, caller, candidates, bids, request_id or gateway.ids.new("req"))
     quote = money.worst_case(taking.bids)
-    free = gateway.free_tier is not None and gateway.free_tier.covers(demand.models, gateway.clock.now())
-    if free and (hold := await taking.free()):
+    free = taking.may_be_free(demand)
+    if free and (hold := await taking.free(lambda nothing: gateway.wallets.take(nothing, caller))):
         return hold, quote.output_tokens
     try:
         try:
@@ -62,22 +65,40 @@ async def pay_at_once(
     gateway: Gateway,
     caller: Caller,
     candidate: Candidate,
+    demand: Demand,
     price: Nano,
-    debit: Debit,
-    record_of: Callable[[money.Hold], Record | None],
-) -> None:
-    """All limits and the charge in one step, for what is there already. Raises AIGError."""
-    taking = _Taking(gateway, caller, (candidate,), (), debit.request_id)
+    request_id: str,
+    rows: Callable[[money.Hold, Nano], tuple[Debit, Record | None]],
+) -> Nano:
+    """All limits and the charge in one step, for what is there already; what was charged. Raises AIGError.
+
+    `rows` are those of a hold and a charge: nothing, where the free tier covers it.
+    """
+    taking = _Taking(gateway, caller, (candidate,), (), request_id)
+
+    async def charge(hold: money.Hold, limited: Caller = caller) -> Nano:
+        settlement = money.settle(hold, price)
+        await gateway.wallets.charge(hold, limited, settlement, *rows(hold, settlement.charged))
+        return settlement.charged
+
+    free = taking.may_be_free(demand)
+    if free and (charged := await taking.free(charge)) is not None:
+        return charged
+    quote = money.Quote(price, 0)
     try:
         try:
-            await taking.charge(caller, price, debit, record_of)
+            return await charge(taking.hold(caller, quote))
         except HoldRefused as refused:
             room = await taking.room(refused)
             if room.now < price:
                 raise await taking.refused_for(room, in_flight=room.later >= price) from None
-            await taking.charge(room.caller, price, debit, record_of)
+            return await charge(taking.hold(room.caller, quote), room.caller)
     except HoldRefused as refused:
         raise taking.refusal(refused.limits, in_flight=True) from None
+    except BudgetExceeded as error:
+        if free and error.code == "insufficient_balance":
+            raise taking.free_tier_used() from None
+        raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,17 +127,10 @@ class _Taking:
 
     async def take(self, caller: Caller, quote: money.Quote) -> tuple[money.Hold, int]:
         """Raises HoldRefused."""
-        hold = await self.gateway.wallets.take(self._hold(caller, quote), caller)
+        hold = await self.gateway.wallets.take(self.hold(caller, quote), caller)
         return hold, quote.output_tokens
 
-    async def charge(
-        self, caller: Caller, price: Nano, debit: Debit, record_of: Callable[[money.Hold], Record | None]
-    ) -> None:
-        """Raises HoldRefused."""
-        hold = self._hold(caller, money.Quote(price, 0))
-        await self.gateway.wallets.charge(hold, caller, money.settle(hold, price), debit, record_of(hold))
-
-    def _hold(self, caller: Caller, quote: money.Quote) -> money.Hold:
+    def hold(self, caller: Caller, quote: money.Quote) -> money.Hold:
         now = int(self.gateway.clock.now())
         spends = {one.owner: f"{one.owner}#{limits.period(now, one.reset).name}" for one in caller.limits}
         return money.Hold(
@@ -133,15 +147,20 @@ class _Taking:
             capped=tuple(spends[one.owner] for one in caller.limits if one.cap is not None),
         )
 
-    async def free(self) -> money.Hold | None:
-        """A hold of nothing, while the day has free requests left. Raises AIGError."""
-        nothing = self._hold(replace(self.caller, limits=()), money.Quote(Nano(0), 0))
+    def may_be_free(self, demand: Demand) -> bool:
+        """Whether the free tier has the models that are asked for."""
+        tier = self.gateway.free_tier
+        return tier is not None and tier.covers(demand.models, self.gateway.clock.now())
+
+    async def free(self, take: Callable[[money.Hold], Awaitable[T]]) -> T | None:
+        """What is taken with a hold of nothing, while the day has free requests left. Raises AIGError."""
+        nothing = self.hold(replace(self.caller, limits=()), money.Quote(Nano(0), 0))
         hold = replace(nothing, free=True)
         used_up = f"free#{self.caller.payer_id}#{limits.period(hold.created_at, 'daily').name}"
         if used_up in self.gateway.told:
             return None
         try:
-            return await self.gateway.wallets.take(hold, self.caller)
+            return await take(hold)
         except HoldRefused as refused:
             if "rate" in refused.limits:
                 raise self.refusal(refused.limits) from None

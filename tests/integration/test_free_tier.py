@@ -49,6 +49,23 @@ async def test_one_more_is_a_rate_limit_without_money_and_charged_with_it(genero
     assert (await wallet_of(container, rich)).available == 10**9 - 5_250
 
 
+async def test_what_the_cache_has_is_free_too_and_counts(generous: App, container: Container) -> None:
+    poor, rich = await an_account(container, "0"), await an_account(container, "1.00")
+    for account in (poor, rich):
+        answers = [await generous.ask(account, temperature=0) for _ in range(2)]
+        assert [(one.headers["x-cache"], one.headers["x-aig-cost"]) for one in answers] == [
+            ("miss", "0.00"),
+            ("hit", "0.00"),
+        ]
+        debits = await debits_of(container, account)
+        assert sorted((debit["cache_hit"], debit["amount"], debit["upstream_cost"] > 0) for debit in debits) == [
+            (False, 0, True),
+            (True, 0, False),
+        ]
+    assert problem(await generous.ask(poor, temperature=0))[:2] == (429, "free_tier_exhausted")
+    assert (await generous.ask(rich, temperature=0)).headers["x-aig-cost"] == "0.000000525"
+
+
 async def test_other_models_are_not_free(generous: App, container: Container) -> None:
     account = await an_account(container, "0")
     assert problem(await generous.ask(account, model="sandbox/slow"))[:2] == (402, "insufficient_balance")
