@@ -29,7 +29,7 @@ _ISO = re.compile(
 _LIMIT = re.compile(r"[0-9]{1,4}", re.ASCII)
 _AFTER = re.compile(r"usage_([0-9]{1,11})_([0-9]{1,11})_([0-9a-f]{32})", re.ASCII)
 _LONGEST_FILTER = 256
-_LAST_YEAR = 5000  # eleven digits of seconds end in 5138
+_LAST = 95_617_583_999  # the last second of 4999: names have eleven digits for it, which end in 5138
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ def _of_page(after: str | None) -> tuple[int | None, int | None]:
     if after is None:
         return None, None
     match = _AFTER.fullmatch(after)
-    if match is None:
+    if match is None or int(match[2]) > _LAST + 1:
         raise unknown_page()
     return int(match[1]), int(match[2])
 
@@ -174,17 +174,18 @@ def _time(given: Mapping[str, str], name: str, otherwise: int | None) -> int | N
     value = given.get(name)
     if value is None:
         return otherwise
-    if _UNIX.fullmatch(value):
+    if _UNIX.fullmatch(value) and int(value) <= _LAST:
         return int(value)
     match = _ISO.fullmatch(value)
     try:
         if match is None:
             raise ValueError
         moment = datetime(*(int(part or 0) for part in match.groups()), tzinfo=UTC)  # type: ignore[arg-type,misc]
-        if not 1970 <= moment.year <= _LAST_YEAR:
+        seconds = int(moment.timestamp())
+        if not 0 <= seconds <= _LAST:
             raise ValueError
     except ValueError:
         raise InvalidRequest(
             f"{name} is unix seconds, or a date or time in UTC such as 2026-11-01 or 2026-11-01T15:00:00Z.", param=name
         ) from None
-    return int(moment.timestamp())
+    return seconds

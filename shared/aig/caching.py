@@ -1,9 +1,9 @@
 """The cache in front of the metered call: an answer that is there is given again, one that is being made is waited for.
 
 Of equal requests one makes the answer. In one process the others wait for its flight; those of other processes wait for
-a lease in the store, which runs out when its owner dies. Who has waited for WAIT_S, or for an answer that may not be
-given again, asks for one of its own; who has waited for one that failed, leads next. The cache fails no request: what
-the store cannot do, is done without it.
+a lease in the store, which runs out when its owner dies. Who has waited for WAIT_S, for an answer that may not be given
+again, or for MOST_FAILURES that failed, asks for one of its own; before that, one of those who waited for a failed one
+leads next. The cache fails no request: what the store cannot do, is done without it.
 """
 
 import asyncio
@@ -34,6 +34,7 @@ FIND_S = 2.0  # to read what the store has, large answers too
 KEEP_S = 5.0
 LEASE_S = 60.0
 WAIT_S = 120.0  # leaves more than half of ANSWER_S to who then has to ask a provider
+MOST_FAILURES = 2  # a provider that hangs would otherwise let a crowd wait for its timeout one after the other
 FIRST_POLL_S, LONGEST_POLL_S = 0.05, 1.0
 
 
@@ -72,8 +73,8 @@ class Turn:
         if self._key is None:
             return None
         clock, flights = self._gateway.clock, self._gateway.flights
-        deadline = clock.monotonic() + WAIT_S
-        while (now := clock.monotonic()) < deadline:
+        deadline, failures = clock.monotonic() + WAIT_S, 0
+        while failures < MOST_FAILURES and (now := clock.monotonic()) < deadline:
             flight = flights.open(self._key, now)
             if flight is None:
                 self._flight = flights.begin(self._key, deadline)
@@ -83,6 +84,7 @@ class Turn:
                 return outcome
             if outcome is UNSHARED:
                 return None
+            failures += 1
         return None
 
     async def _lead(self, flight: Flight, deadline: float) -> CachedAnswer | None:
@@ -98,10 +100,10 @@ class Turn:
         return answer
 
     async def _find_in_store(self, deadline: float) -> CachedAnswer | None:
-        """None with the lease, or without it when the time is up."""
+        """None with the lease, or without it when the time is up or too many have failed who had it."""
         assert self._cache is not None
         assert self._key is not None
-        clock, wait = self._gateway.clock, FIRST_POLL_S
+        clock, wait, owners = self._gateway.clock, FIRST_POLL_S, set[str]()
         while True:
             async with asyncio.timeout(FIND_S):
                 found = await self._cache.find(self._key)
@@ -110,7 +112,9 @@ class Turn:
                 now = clock.now()
                 if found is None or found.until <= now:
                     self._leased = await self._cache.claim(self._key, self._owner, now + LEASE_S)
-            if self._leased or clock.monotonic() + wait >= deadline:
+                else:
+                    owners.add(found.owner)
+            if self._leased or len(owners) > MOST_FAILURES or clock.monotonic() + wait >= deadline:
                 return None
             await asyncio.sleep(wait / 2 + wait / 2 * secrets.randbelow(1000) / 1000)
             wait = min(2 * wait, LONGEST_POLL_S)

@@ -133,6 +133,7 @@ class TopUps(Protocol):
 class Lease:
     """Somebody is making the answer, and has until then, in unix seconds. The time may be over."""
 
+    owner: str
     until: float
 
 

@@ -78,6 +78,20 @@ async def test_a_debit_that_the_reports_miss_is_named_once_it_should_be_there(
     assert all("in the reports" in difference for difference in found)
 
 
+async def test_reports_of_more_than_there_is_are_named_at_once(
+    chat: App,
+    accounts: App,
+    rollup: Handler,
+    container: Container,
+) -> None:
+    account, _ = await spent(chat, accounts, rollup, container)
+    debit = next(row for row in await debits_of(container, account) if not row.get("sub_account"))
+    forged = {**debit, "sk": f"{debit['sk'][:-4]}0000"}
+    await rollup.invoke({"Records": [record(forged, 0)]})
+    (difference,) = await reconcile.differences(container, account.id)
+    assert "in the reports" in difference
+
+
 async def test_a_hold_that_nobody_swept_is_named(chat: App, container: Container) -> None:
     account = await an_account(container)
     await chat.ask(account)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 import pytest
+from typing_extensions import override
 
 from aig.cached import CachedAnswer
 from aig.caching import LEASE_S, WAIT_S, Turn, take_turn
@@ -41,7 +42,7 @@ class Store:
 
     async def claim(self, key: str, owner: str, until: float) -> bool:
         self._do("claim")
-        self.held = Lease(until)
+        self.held = Lease(owner, until)
         return True
 
     async def release(self, key: str, owner: str) -> None:
@@ -51,6 +52,15 @@ class Store:
     async def store(self, key: str, answer: CachedAnswer) -> None:
         self._do("store")
         self.held = answer
+
+
+class Changing(Store):
+    """Somebody else's lease at each look: the one before has failed."""
+
+    @override
+    async def find(self, key: str) -> CachedAnswer | Lease | None:
+        self._do("find")
+        return Lease(str(len(self.done)), 10.0**12)
 
 
 class Pepper:
@@ -126,7 +136,7 @@ async def test_so_it_is_with_one_that_is_short_of_money() -> None:
 
 async def test_who_has_waited_for_a_lease_long_enough_makes_an_answer_of_its_own() -> None:
     scene, gateway = stage(store := Store())
-    store.held = Lease(scene.clock.now() + 10**6)
+    store.held = Lease("other", scene.clock.now() + 10**6)
     turn = Turn(gateway, store, KEY)
     looking = asyncio.create_task(turn.find())
     await asyncio.sleep(0)
@@ -137,6 +147,31 @@ async def test_who_has_waited_for_a_lease_long_enough_makes_an_answer_of_its_own
     call = scene.call()
     await turn.keep(call, call.candidates[0], USAGE, WHOLE)
     assert isinstance(store.held, CachedAnswer)
+
+
+async def test_a_crowd_waits_for_two_that_fail_and_then_each_asks_for_itself() -> None:
+    _, gateway = stage(store := Store())
+    turns = [Turn(gateway, store, KEY) for _ in range(6)]
+    looking = [asyncio.create_task(turn.find()) for turn in turns]
+    asking = []
+    for _ in range(3):
+        for _ in range(5):
+            await asyncio.sleep(0)
+        found = [turn for turn, look in zip(turns, looking, strict=True) if look.done()]
+        asking.append(len(found))
+        for turn in found:
+            await turn.leave()
+    assert [look.result() for look in looking] == [None] * 6
+    assert asking == [1, 2, 6]
+    assert store.done == ["find", "claim", "release"] * 2
+
+
+async def test_so_it_is_with_the_leases_of_other_environments() -> None:
+    scene, gateway = stage(store := Changing())
+    async with asyncio.timeout(10):
+        assert await Turn(gateway, store, KEY).find() is None
+    assert store.done == ["find"] * 3
+    assert scene.telemetry.alarms == []
 
 
 async def test_who_is_too_late_to_wait_does_not() -> None:
@@ -162,7 +197,8 @@ async def test_the_lease_is_renewed_when_half_of_it_is_over() -> None:
     await turn.renew()
     await turn.renew()
     assert store.done == ["find", "claim", "claim"]
-    assert store.held == Lease(scene.clock.now() + LEASE_S)
+    assert isinstance(store.held, Lease)
+    assert store.held.until == scene.clock.now() + LEASE_S
 
 
 @pytest.mark.parametrize("fails", ["find", "claim", "store", "release"])

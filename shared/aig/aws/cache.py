@@ -43,7 +43,7 @@ class DynamoCache:
         if item is None:
             return None
         if "lease_until" in item:
-            return Lease(item["lease_until"])
+            return Lease(item["lease_by"], item["lease_until"])
         if item["ttl"] <= self._clock.now():
             return None
         data = item["answer"] if "answer" in item else await self._object(item["object"])

@@ -125,19 +125,21 @@ class Table:
         return True
 
     async def query(
-        self, condition: str, values: Mapping[str, Value], *, index: str | None = None
+        self, condition: str, values: Mapping[str, Value], *, index: str | None = None, consistent: bool = False
     ) -> list[dict[str, Any]]:
         """All items of the pages that match, in key order."""
-        return [item async for page in self.pages(condition, values, index=index) for item in page]
+        pages = self.pages(condition, values, index=index, consistent=consistent)
+        return [item async for page in pages for item in page]
 
     async def pages(
-        self, condition: str, values: Mapping[str, Value], *, index: str | None = None
+        self, condition: str, values: Mapping[str, Value], *, index: str | None = None, consistent: bool = False
     ) -> AsyncIterator[list[dict[str, Any]]]:
         """What matches, in key order, as DynamoDB hands it out: a megabyte at a time."""
         request: dict[str, Any] = {
             "TableName": self.name,
             "KeyConditionExpression": condition,
             "ExpressionAttributeValues": dump(values),
+            "ConsistentRead": consistent,
         }
         if index:
             request["IndexName"] = index
