@@ -1,7 +1,7 @@
 """/v1/key and /v1/keys: the caller's own key, and all keys of its tenant."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -114,6 +114,7 @@ class KeyRoutes:
                 answer=whole,
                 errors=(400, *known, 409),
                 request=rotation,
+                parameters=(PARAMETER,),
             ),
         )
         return router
@@ -185,7 +186,7 @@ class KeyRoutes:
         caller = await self._admin(request)
         body = bodies.check(bodies.ROTATION, await read_json(request))
         key = await find(self._container, caller.account_id, key_id)
-        return JsonAnswer(await rotated(self._container, key, body.get("grace_period_s", DEFAULT_GRACE_S)))
+        return await rotated(self._container, self._idempotent, request, caller.account_id, key, body)
 
 
 def _check_expiry(container: Container, body: Any) -> None:
@@ -247,22 +248,39 @@ async def describe(container: Container, key: Key) -> dict[str, Any]:
     }
 
 
-async def rotated(container: Container, key: Key, grace_s: int) -> dict[str, Any]:
-    """The key with its other secret, shown this once. Raises Conflict."""
-    now = int(container.clock.now())
-    secret = secrets_of_keys.make()
-    event = Event(
-        id=container.ids.new("evt"),
-        type="key.rotated",
-        account_id=key.account_id,
-        data={"key_id": key.id, "name": key.name, "former_secret_expires_at": now + grace_s},
-        created_at=now,
-    )
+async def rotated(
+    container: Container,
+    idempotent: Idempotent,
+    request: Request,
+    tenant: str,
+    key: Key,
+    body: Mapping[str, Any],
+    describe_it: Callable[[], Awaitable[Mapping[str, Any]]] | None = None,
+) -> Response:
+    """The key, or what else is to be told of, with the key's other secret, shown this once. Raises Conflict."""
     if not key.active:
         raise Conflict("This key is revoked for good. Make another one.", code="key_revoked")
-    if not await container.keys.rotate(key, secret, await digest(container, secret), now, now + grace_s, event):
-        raise Conflict(
-            "The secret before the last rotation is still good. Wait until former_secret_expires_at.",
-            code="rotation_in_progress",
-        )
-    return {**await describe(container, await find(container, key.account_id, key.id)), "key": secret.text}
+    grace_s = body.get("grace_period_s", DEFAULT_GRACE_S)
+    secret = (await new_secrets(container, request))(f"{key.id} rotated")
+    stored = await digest(container, secret)
+
+    async def work(event_id: str) -> Mapping[str, Any]:
+        now = int(container.clock.now())
+        data = {"key_id": key.id, "name": key.name, "former_secret_expires_at": now + grace_s}
+        event = Event(event_id, "key.rotated", key.account_id, data, now)
+        done = await container.keys.rotate(key, secret, stored, now, now + grace_s, event)
+        found = await find(container, key.account_id, key.id)
+        # An earlier try of the same request may have done it.
+        if not done and found.hint != secrets_of_keys.hint_of(secret):
+            raise Conflict(
+                "The secret before the last rotation is still good. Wait until former_secret_expires_at, or end both "
+                "secrets at once with a grace_period_s of 0.",
+                code="rotation_in_progress",
+            )
+        return await (describe_it() if describe_it else describe(container, found))
+
+    async def reveal(shown: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {**shown, "key": secret.text}
+
+    event_id = container.ids.new("evt")
+    return await idempotent.once(request, tenant, f"rotate {key.id}", body, event_id, work, reveal=reveal)

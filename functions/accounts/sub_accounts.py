@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from aig import keys as secrets_of_keys
-from aig.errors import Forbidden, NotFound
+from aig.errors import Conflict, Forbidden, NotFound
 from aig.events import Event
 from aig.http import pages
 from aig.http.auth import Authenticator
@@ -113,6 +113,7 @@ class SubAccountRoutes:
                 answer=whole,
                 errors=(400, *known, 409),
                 request=rotation,
+                parameters=(PARAMETER,),
             ),
         )
         return router
@@ -189,8 +190,21 @@ class SubAccountRoutes:
         body = bodies.check(bodies.ROTATION, await read_json(request))
         sub = await self._find(caller, sub_account_id)
         key = await keys.find(self._container, sub.id, sub.key_id)
-        made = await keys.rotated(self._container, key, body.get("grace_period_s", keys.DEFAULT_GRACE_S))
-        return JsonAnswer({**await self._describe(sub), "key": made["key"]})
+        if not key.active:
+            raise Conflict(
+                "The sub-account has ended its first key for good. With a key of its own that has the scope admin it "
+                "makes others; else make another sub-account.",
+                code="key_revoked",
+            )
+        return await keys.rotated(
+            self._container,
+            self._idempotent,
+            request,
+            caller.account_id,
+            key,
+            body,
+            lambda: self._describe(sub),
+        )
 
     async def _owner(self, request: Request) -> Caller:
         caller = await self._admin(request)

@@ -11,9 +11,12 @@ from tests.builders import SECRETS, Account, a_key, an_account
 from tests.unit.clock import FixedClock
 
 
-async def call(app: App, account: Account, method: str, path: str, body: Any = None, key: str | None = None) -> Any:
-    """The answer, its secrets noted so that no log may hold them."""
+async def call(
+    app: App, account: Account, method: str, path: str, body: Any = None, key: str | None = None, **more: str
+) -> Any:
+    """The answer, its secrets noted so that no log may hold them. `more` are headers, with `_` for `-`."""
     headers = {"Authorization": f"Bearer {key or account.key}"}
+    headers |= {name.replace("_", "-"): value for name, value in more.items()}
     response = await app.client.request(method, path, json=body, headers=headers)
     if isinstance(whole := response.json().get("key"), str):
         SECRETS.add(whole)
@@ -187,6 +190,49 @@ class TestRotation:
         assert problem(refused)[:2] == (409, "rotation_in_progress")
         events, _ = await container.events.page(account.id, limit=10)
         assert len(events) == 1
+
+    async def test_but_all_former_secrets_can_be_ended_at_once(
+        self, accounts: App, chat: App, container: Container
+    ) -> None:
+        account = await an_account(container)
+        first = await a_key(container, account.id)
+        path = f"/v1/keys/{first.key_id}/rotate"
+        second, third = [
+            Account(account.id, first.key_id, (await call(accounts, account, "POST", path, body)).json()["key"])
+            for body in ({"grace_period_s": 604_800}, {"grace_period_s": 0})
+        ]
+        assert [(await chat.ask(one)).status_code for one in (first, second, third)] == [401, 401, 200]
+
+    async def test_the_same_request_again_is_shown_the_same_secret(
+        self, accounts: App, chat: App, container: Container
+    ) -> None:
+        account = await an_account(container)
+        key = await a_key(container, account.id)
+        path, urgent = f"/v1/keys/{key.key_id}/rotate", {"grace_period_s": 0}
+        shown = [await call(accounts, account, "POST", path, urgent, idempotency_key="once") for _ in range(2)]
+        assert shown[0].json() == shown[1].json()
+        assert shown[1].headers["idempotent-replayed"] == "true"
+        assert (await chat.ask(Account(account.id, key.key_id, shown[0].json()["key"]))).status_code == 200
+        events, _ = await container.events.page(account.id, limit=10)
+        assert len(events) == 1
+        other = await call(accounts, account, "POST", path, {"grace_period_s": 1}, idempotency_key="once")
+        assert problem(other)[:2] == (409, "idempotency_mismatch")
+
+    @pytest.mark.parametrize("body", [{}, {"grace_period_s": 0}])
+    async def test_so_is_one_that_was_cut_off_when_it_was_done(
+        self, accounts: App, chat: App, container: Container, body: Any
+    ) -> None:
+        account = await an_account(container)
+        key = await a_key(container, account.id)
+        path = f"/v1/keys/{key.key_id}/rotate"
+        made = (await call(accounts, account, "POST", path, body, idempotency_key="cut")).json()
+        (note,) = await container.table.query(
+            "pk = :pk AND begins_with(sk, :idem)", {":pk": account.id, ":idem": "idem#"}
+        )
+        await container.table.update(account.id, note["sk"], "SET claimed_until = :past REMOVE answer", {":past": 0})
+        again = (await call(accounts, account, "POST", path, body, idempotency_key="cut")).json()
+        assert again["key"] == made["key"]
+        assert (await chat.ask(Account(account.id, key.key_id, again["key"]))).status_code == 200
 
     @pytest.mark.parametrize("grace", [-1, 604_801, "60", True, 1.5])
     async def test_grace_is_up_to_a_week(self, accounts: App, container: Container, grace: Any) -> None:

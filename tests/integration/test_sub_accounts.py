@@ -120,6 +120,26 @@ async def test_switched_off_and_on_again(accounts: App, chat: App, container: Co
     assert (await ask(chat, customer)).status_code == 200
 
 
+async def test_a_first_key_that_the_customer_has_ended_is_ended(accounts: App, container: Container) -> None:
+    account = await an_account(container)
+    told, customer = await sub_account(accounts, account, scopes=["admin"])
+    assert (await call(accounts, customer, "DELETE", f"/v1/keys/{customer.key_id}")).status_code == 200
+    refused = await call(accounts, account, "POST", f"/v1/sub-accounts/{told['id']}/rotate-key", {})
+    assert problem(refused)[:2] == (409, "key_revoked")
+
+
+async def test_the_account_can_end_what_the_customer_has_rotated(
+    accounts: App, chat: App, container: Container
+) -> None:
+    account = await an_account(container)
+    told, customer = await sub_account(accounts, account, scopes=["admin", "inference"])
+    path = f"/v1/keys/{customer.key_id}/rotate"
+    assert (await call(accounts, customer, "POST", path, {"grace_period_s": 604_800})).status_code == 200
+    ended = await call(accounts, account, "POST", f"/v1/sub-accounts/{told['id']}/rotate-key", {"grace_period_s": 0})
+    assert ended.status_code == 200
+    assert (await chat.ask(customer)).status_code == 401
+
+
 async def test_its_key_is_rotated_by_the_account(accounts: App, chat: App, container: Container) -> None:
     account = await an_account(container)
     told, customer = await sub_account(accounts, account)

@@ -135,24 +135,34 @@ class DynamoKeys:
     async def rotate(self, key: Key, secret: Secret, digest: bytes, now: int, former_until: int, event: Event) -> bool:
         """Another secret opens the key; the former one does so too until `former_until`.
 
-        False if the key is gone or switched off, or the secret before the former one has not ended.
+        False if the key is gone, switched off, or has this secret already, or the secret before the former one has not
+        ended: unless `former_until` is now, which ends both.
         """
         item = await self._table.get(key.account_id, f"key#{key.id}")
-        if item is None:
+        if item is None or item["public_id"] == secret.public_id:
             return False
-        table = self._table
+        table, urgent, before = self._table, former_until <= now, item.get("former_public_id")
         rotated = table.change_action(
             key.account_id,
             f"key#{key.id}",
-            {"public_id": secret.public_id, "hint": hint_of(secret), "former_until": former_until},
-            "active = :yes AND public_id = :was AND (attribute_not_exists(former_until) OR former_until <= :now)",
-            {":yes": True, ":was": item["public_id"], ":now": now},
+            {
+                "public_id": secret.public_id,
+                "hint": hint_of(secret),
+                "former_public_id": item["public_id"],
+                "former_until": former_until,
+            },
+            "active = :yes AND public_id = :was"
+            + ("" if urgent else " AND (attribute_not_exists(former_until) OR former_until <= :now)"),
+            {":yes": True, ":was": item["public_id"], **({} if urgent else {":now": now})},
         )
         ended = table.change_action(
             f"credential#{item['public_id']}", "credential", {"expires_at": former_until, "ttl": former_until + DAY_S}
         )
         made = table.put_action(_credential_item(key, secret, digest))
-        return not await table.transact([rotated, ended, made, table.put_action(event_item(event))])
+        actions = [rotated, ended, made, table.put_action(event_item(event))]
+        if urgent and before is not None and item.get("former_until", 0) > now:
+            actions.append(table.change_action(f"credential#{before}", "credential", {"expires_at": now}))
+        return not await table.transact(actions)
 
 
 def _credential_item(key: Key, secret: Secret, digest: bytes) -> dict[str, Any]:
