@@ -18,6 +18,7 @@ from aig.http.body import read_json, read_raw
 from aig.http.idempotency import Idempotent
 from aig.http.json_answer import JsonAnswer
 from aig.http.tenancy import paying_account
+from aig.ids import has_form
 from aig.keys import Caller
 from aig.modalities.invalid import invalid_field
 from aig.money.units import usd
@@ -31,7 +32,6 @@ _URL = re.compile(
     r"(https://[A-Za-z0-9.-]{1,253}|http://(localhost|127\.0\.0\.1))(:\d{1,5})?([/?#][\x21-\x7e]*)?", re.ASCII
 )
 _MAX_URL = 2048
-_ID = re.compile(r"topup_[0-9A-Z]{26}", re.ASCII)
 
 container = wiring.container()
 adapters = Payments()
@@ -115,7 +115,7 @@ async def create_top_up(request: Request, caller: Annotated[Caller, Depends(auth
 @app.get("/v1/wallet/top-ups/{top_up_id}", **RETRIEVE)
 async def retrieve_top_up(top_up_id: str, caller: Annotated[Caller, Depends(authenticated("usage:read"))]) -> Response:
     account_id = paying_account(caller)
-    found = await container.top_ups.get(account_id, top_up_id) if _ID.fullmatch(top_up_id) else None
+    found = await container.top_ups.get(account_id, top_up_id) if has_form(top_up_id, "topup") else None
     if found is None:
         raise NotFound("There is no such top-up. Its id is in the answer to POST /v1/wallet/top-ups.")
     return JsonAnswer(_shown(found))

@@ -3,9 +3,10 @@
 import hashlib
 import re
 import secrets
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from aig.clock import Clock
+if TYPE_CHECKING:
+    from aig.clock import Clock
 
 Prefix = Literal["acct", "adj", "evt", "key", "refund", "req", "sub", "topup", "txn"]
 
@@ -31,7 +32,7 @@ def derived(prefix: Prefix, seconds: int, text: str) -> str:
 
 
 class Ids:
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: "Clock") -> None:
         self._clock = clock
 
     def new(self, prefix: Prefix) -> str:

@@ -3,12 +3,12 @@
 Pure. A provider is an adapter (aig_providers.payments); amounts are nano-USD, times unix seconds.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from aig.errors import InvalidRequest
+from aig.ids import has_form
 from aig.money.units import NOTHING, Nano, parse_usd
 
 MIN_TOP_UP = Nano(5 * 10**9)
@@ -16,8 +16,6 @@ MAX_TOP_UP = Nano(10_000 * 10**9)
 CENT = 10**7
 CHECKOUT_S = 23 * 3600  # a provider may allow a day at most, and a request that is sent again comes later
 CURRENCY = "usd"
-
-_ID = re.compile(r"[a-z]{3,5}_[0-9A-Z]{26}")
 
 Phase = Literal["pending", "processing", "paid", "failed"]
 
@@ -144,7 +142,7 @@ def amount(text: str) -> Nano:
 
 def is_reference(account_id: str | None, top_up_id: str | None) -> bool:
     """Whether the two can name a top-up of ours."""
-    return bool(account_id and top_up_id and _ID.fullmatch(account_id) and _ID.fullmatch(top_up_id))
+    return has_form(account_id or "", "acct") and has_form(top_up_id or "", "topup")
 
 
 def with_return(top_up: TopUp, news: News) -> TopUp:

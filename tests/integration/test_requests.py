@@ -1,13 +1,23 @@
 """Records of requests: each call leaves one, with its bodies unless they are kept out; nobody else's are seen."""
 
 import json
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
-from aig.aws.records import MAX_JSON_BYTES
+from aig.aws.json_api import JsonApi
+from aig.aws.records import MAX_JSON_BYTES, DynamoRecords
+from aig.aws.sigv4 import Credentials
+from aig.aws.table import Table
+from aig.money.units import NOTHING, Nano
+from aig.records import Record
 from aig.wiring import Container
+from local.deploy import create_tables
+from local.template import load
 from tests.apps import App
 from tests.builders import PROMPT, Account, an_account
 from tests.integration.test_keys import call, problem
@@ -24,6 +34,58 @@ async def listed(requests: App, account: Account, query: str = "") -> list[dict[
 async def one(requests: App, account: Account, request_id: str) -> dict[str, Any]:
     body: dict[str, Any] = (await call(requests, account, "GET", f"/v1/requests/{request_id}")).json()
     return body
+
+
+class Received:
+    """Stands before DynamoDB and keeps what it answers."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.answers: list[dict[str, Any]] = []
+        call = JsonApi.call
+
+        async def kept(*args: Any, **more: Any) -> dict[str, Any]:
+            self.answers.append(await call(*args, **more))
+            return self.answers[-1]
+
+        monkeypatch.setattr(JsonApi, "call", kept)
+
+
+@pytest.fixture(params=["moto", "DynamoDB Local"])
+async def records(request: pytest.FixtureRequest, container: Container) -> AsyncIterator[DynamoRecords]:
+    if request.param == "moto":
+        yield container.records
+        return
+    endpoint: str = request.getfixturevalue("dynamodb_local")
+    (made,) = [table for table in load().tables if table.logical_id == "RequestsTable"]
+    create_tables([made], endpoint)
+    table = Table(JsonApi("dynamodb", "DynamoDB_20120810", "1.0", endpoint, "r", Credentials("a", "b")), made.name)
+    yield DynamoRecords(table)
+    await table.close()
+
+
+async def test_a_list_tells_what_reading_does_and_fetches_no_bodies(
+    records: DynamoRecords, container: Container, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new, account_id = container.ids.new, container.ids.new("acct")
+    bare = Record(
+        new("req"), account_id, "key_1", "trace", "chat.completions", False, int(time.time()), 5, "v/m", None, None,
+        NOTHING, {}, False, "skip",
+    )  # fmt: skip
+    full = replace(
+        bare, id=new("req"), streamed=True, provider="v", attempts=2, cost=Nano(7), units={"input_tokens": 3},
+        estimated=True, cache="miss", tag="t", error="provider_error", request={"a": "x" * 50_000}, answer={"b": "y"},
+    )  # fmt: skip
+    large = replace(bare, id=new("req"), request={"a": "x" * MAX_JSON_BYTES})
+    for record in (bare, full, large):
+        await records._table.transact([records.put_action(record)])
+    assert await records.get(account_id, full.id) == (full, ())
+    received = Received(monkeypatch)
+    found, more = await records.page(account_id, limit=5)
+    listed = {record.id: record for record in found}
+    assert (len(found), more) == (3, False)
+    assert listed == {record.id: replace(record, request=None, answer=None) for record in (bare, full, large)}
+    sent = [item for answer in received.answers for item in answer["Items"]]
+    assert [item for item in sent if {"request", "answer", "left_out"} & item.keys()] == []
 
 
 async def test_a_call_is_found_by_the_id_that_its_answer_had(chat: App, requests: App, container: Container) -> None:

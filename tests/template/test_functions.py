@@ -177,6 +177,14 @@ class TestTheRollUp:
         assert all(name in metrics["missing"]["Expression"] for name in told)
 
 
+@pytest.mark.parametrize(("name", "failures"), [("Summary", 1), ("Sweeper", 3)])
+def test_a_schedule_that_fails_or_stops_is_told(resources: Resources, name: str, failures: int) -> None:
+    alarm = resources[f"{name}Alarm"]["Properties"]
+    assert (alarm["Namespace"], alarm["MetricName"], alarm["Statistic"]) == ("AWS/Lambda", "Errors", "Sum")
+    assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": f"{name}Function"}}]
+    assert (alarm["Threshold"], alarm["TreatMissingData"]) == (failures, "breaching")
+
+
 def test_no_function_reserves_concurrency(functions: Functions) -> None:
     """A new account may run ten executions at once and cannot reserve any of them."""
     assert not any("ReservedConcurrentExecutions" in function for function in functions.values())
@@ -190,6 +198,6 @@ def test_access_logs_expire(resources: Resources) -> None:
 
 def test_alarms_are_asked_for(resources: Resources) -> None:
     paid = {name for name, r in resources.items() if r["Type"] in {"AWS::CloudWatch::Alarm", "AWS::SNS::Topic"}}
-    paid_for = {"AlarmTopic", "GatewayErrorsAlarm", "PaymentAlarm", "ProviderKeyAlarm", "RollupAlarm", "SweeperAlarm"}
-    assert paid == paid_for
+    alarms = {"GatewayErrors", "Payment", "ProviderKey", "Rollup", "Summary", "Sweeper"}
+    assert paid == {"AlarmTopic", *(f"{name}Alarm" for name in alarms)}
     assert {resources[name]["Condition"] for name in paid} == {"HasAlarms"}

@@ -15,6 +15,7 @@ REQUESTS = "RequestsTable.Arn"
 INDEX = "${CoreTable.Arn}/index/expiry"
 CACHE = "CacheTable.Arn"
 ANSWERS = "${CacheBucket.Arn}/cache/*"
+LIST_ANSWERS = ("s3:ListBucket", "CacheBucket.Arn")  # without it S3 answers 403, not 404, for what is not there
 SECRET = "Secret"
 FAILURES = "SweeperFailures.Arn"
 USAGE = "UsageTable.Arn"
@@ -27,6 +28,7 @@ BEDROCK = (
     "arn:${AWS::Partition}:bedrock:*:${AWS::AccountId}:inference-profile/*",
 )
 INVOKE = ("InvokeModel", "InvokeModelWithResponseStream")
+CONDITIONS: Mapping[tuple[str, str], Mapping[str, Any]] = {LIST_ANSWERS: {"StringLike": {"s3:prefix": "cache/*"}}}
 
 ALLOWED: Mapping[str, set[tuple[str, str]]] = {
     "ChatFunctionRole": {
@@ -37,6 +39,7 @@ ALLOWED: Mapping[str, set[tuple[str, str]]] = {
         ("dynamodb:UpdateItem", TABLE),
         *((f"dynamodb:{action}", CACHE) for action in ("GetItem", "PutItem", "UpdateItem")),
         *((f"s3:{action}", ANSWERS) for action in ("GetObject", "PutObject")),
+        LIST_ANSWERS,
         ("secretsmanager:GetSecretValue", SECRET),
         *((f"bedrock:{action}", where) for action in INVOKE for where in BEDROCK),
     },
@@ -48,6 +51,7 @@ ALLOWED: Mapping[str, set[tuple[str, str]]] = {
         ("dynamodb:UpdateItem", TABLE),
         *((f"dynamodb:{action}", CACHE) for action in ("GetItem", "PutItem", "UpdateItem")),
         *((f"s3:{action}", ANSWERS) for action in ("GetObject", "PutObject")),
+        LIST_ANSWERS,
         ("secretsmanager:GetSecretValue", SECRET),
         *(("bedrock:InvokeModel", where) for where in BEDROCK),
     },
@@ -144,11 +148,12 @@ def _grants(role: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for policy in role["Properties"]["Policies"]:
         for entry in policy["PolicyDocument"]["Statement"]:
             statement = _switched_on(entry)
-            assert statement.keys() == {"Effect", "Action", "Resource"}
+            assert statement.keys() - {"Condition"} == {"Effect", "Action", "Resource"}
             assert statement["Effect"] == "Allow"
             for action in _listed(statement["Action"]):
                 for resource in _listed(statement["Resource"]):
                     assert not isinstance(resource, str), "a literal resource is a wildcard or another stack's"
+                    assert statement.get("Condition") == CONDITIONS.get((action, _where(resource)))
                     yield action, _where(resource)
 
 

@@ -72,6 +72,9 @@ def test_returns_come_in_any_order_and_any_number_of_times(news: list[tuple[str,
         ("", TOP_UP.id, False),
         ("acct_1", TOP_UP.id, False),
         (TOP_UP.account_id, f"{TOP_UP.id}#", False),
+        (TOP_UP.account_id, "topup_" + "U" * 26, False),  # no letter of Crockford's base32
+        (TOP_UP.account_id, TOP_UP.account_id, False),
+        (TOP_UP.id, TOP_UP.id, False),
     ],
 )
 def test_what_can_name_a_top_up(account: str | None, top_up: str | None, good: bool) -> None:

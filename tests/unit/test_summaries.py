@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from aig.summaries import MOST, of_day, periods, threshold
+from aig.summaries import LATE_S, MOST, Day, Span, periods, threshold, threshold_name, watched
 from aig.usage import Cell, Counts
 
 DAY = 1_796_083_200  # the first of December 2026
@@ -31,12 +31,29 @@ def test_the_beginnings_of_day_and_month(now: str, day: str, month: str) -> None
 
 def test_a_threshold_has_a_name_for_each_period_and_amount() -> None:
     total = Counts(requests=3, cost=12_000_000_000)
-    notice = threshold("monthly", DAY, 10_000_000_000, total)
+    month = Span("monthly", DAY, DAY + 5)
+    notice = threshold(month, 10_000_000_000, total)
+    assert notice.name == threshold_name(month, 10_000_000_000)
     assert notice.type == "usage.threshold.exceeded"
     assert notice.data == {"period": "monthly", "from": DAY, "threshold": "10.00", "cost": "12.00", "requests": 3}
-    others = [threshold("daily", DAY, 10**10, total), threshold("monthly", DAY, 10**9, total)]
-    others.append(threshold("monthly", DAY - 1, 10**10, total))
-    assert len({notice.name, *(other.name for other in others)}) == 4
+    assert threshold_name(Span("monthly", DAY, DAY + 6), 10_000_000_000) == notice.name
+    others = {threshold_name(Span("daily", DAY, DAY), 10**10), threshold_name(month, 10**9)}
+    others.add(threshold_name(Span("monthly", DAY - 1, DAY - 1), 10**10))
+    assert len({notice.name, *others}) == 4
+
+
+def test_early_in_a_day_the_periods_that_ended_are_watched_too() -> None:
+    november = int(datetime(2026, 11, 1, tzinfo=UTC).timestamp())
+    yesterday = DAY - 86_400
+    for now in (DAY, DAY + LATE_S - 1):
+        current, ended = {Span("daily", DAY, now), Span("monthly", DAY, now)}, DAY - 1
+        assert {*watched(now)} == {*current, Span("daily", yesterday, ended), Span("monthly", november, ended)}
+    late = DAY + LATE_S
+    assert {*watched(late)} == {Span("daily", DAY, late), Span("monthly", DAY, late)}
+    second = DAY + 86_400  # of December, which has not ended with its first
+    assert {*watched(second)} == {
+        Span("daily", second, second), Span("monthly", DAY, second), Span("daily", DAY, second - 1)
+    }  # fmt: skip
 
 
 def test_a_summary_adds_up_and_names_the_dearest() -> None:
@@ -45,7 +62,11 @@ def test_a_summary_adds_up_and_names_the_dearest() -> None:
         (cell("v/b", None), Counts(requests=1, cost=9)),
         (cell("v/a", None), Counts(requests=1, cost=1)),
     ]
-    notice = of_day(DAY, cells)
+    day = Day(DAY)
+    for page in (cells[:1], [], cells[1:]):
+        day.add(page)
+    notice = day.notice()
+    assert notice.name == day.name
     assert (notice.type, notice.name) == ("usage.daily.summary", f"summary#{DAY}")
     assert notice.data == {
         "date": "2026-12-01",
@@ -65,6 +86,8 @@ def test_a_summary_adds_up_and_names_the_dearest() -> None:
 
 def test_a_summary_of_many_tags_stays_small() -> None:
     cells = [(cell("v/m", f"tag-{number}"), Counts(requests=1, cost=number)) for number in range(3 * MOST)]
-    data = of_day(DAY, cells).data
+    day = Day(DAY)
+    day.add(cells)
+    data = day.notice().data
     assert (data["requests"], len(data["by_tag"])) == (3 * MOST, MOST)
     assert data["by_tag"][0]["tag"] == f"tag-{3 * MOST - 1}"

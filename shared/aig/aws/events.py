@@ -33,6 +33,10 @@ class DynamoEvents:
         told: dict[str, Any] = {"pk": event.account_id, "sk": f"told#{name}", "ttl": event.created_at + TOLD_KEPT_S}
         return not await self._table.transact([self._table.put_action(told), self._table.put_action(event_item(event))])
 
+    async def told(self, account_id: str, name: str) -> bool:
+        """Whether an event of this name was written to the account already: cheaper to ask than to make it anew."""
+        return await self._table.get(account_id, f"told#{name}") is not None
+
     async def page(
         self, account_id: str, *, limit: int, after: str | None = None, type_: EventType | None = None
     ) -> tuple[list[Event], bool]:

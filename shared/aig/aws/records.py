@@ -16,6 +16,26 @@ from aig.records import KEPT_S, Record
 
 MAX_BODY_BYTES = 100_000  # each, compressed: an item holds 400 kB, and is written with the settle
 MAX_JSON_BYTES = 1_000_000  # what is larger is not compressed in vain
+# What a list tells: all but the bodies, which may be 200 kB in an item and a megabyte each when they are read.
+_LISTED = (
+    "pk",
+    "sk",
+    "key_id",
+    "trace_id",
+    "operation",
+    "streamed",
+    "created_at",
+    "duration_ms",
+    "model",
+    "provider",
+    "attempts",
+    "cost",
+    "units",
+    "estimated",
+    "cache",
+    "tag",
+    "error",
+)
 
 
 class DynamoRecords:
@@ -32,8 +52,8 @@ class DynamoRecords:
         return (_load(item), item.get("left_out", ())) if item else None
 
     async def page(self, account_id: str, *, limit: int, after: str | None = None) -> tuple[list[Record], bool]:
-        """The newest first, those older than the request `after`; and whether there are more."""
-        items, more = await self._table.page(account_id, "req#", limit=limit, after=after)
+        """The newest first, without bodies, those older than the request `after`; and whether there are more."""
+        items, more = await self._table.page(account_id, "req#", limit=limit, after=after, only=_LISTED)
         return [_load(item) for item in items], more
 
 
