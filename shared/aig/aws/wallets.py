@@ -15,7 +15,7 @@ and under the platform's partition loss#<id>.
 import asyncio
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -257,9 +257,10 @@ class DynamoWallets:
         return not await self._table.transact(credit_actions(self._table, account_id, credit))
 
     async def wallet(self, account_id: str) -> Wallet:
-        shards = await self.shards.read(account_id)
-        available, held = (sum(shard[what] for shard in shards) for what in ("available", "held"))
-        return replace(load_wallet(shards[0]), available=Nano(available), held=Nano(held))
+        return _sum(await self.shards.read(account_id))
+
+    async def look(self, account_id: str) -> Wallet:
+        return _sum(await self.shards.look(account_id))
 
     async def tell(self, marker: Marker, wallet: Wallet, event: Event) -> bool:
         return await self._ledger.mark(marker, wallet, event, _TELL_PATIENCE_S)
@@ -280,6 +281,11 @@ class DynamoWallets:
             )
             found += [_load_hold(item) for item in items]
         return found
+
+
+def _sum(shards: Sequence[Mapping[str, Any]]) -> Wallet:
+    available, held = (sum(shard[what] for shard in shards) for what in ("available", "held"))
+    return replace(load_wallet(shards[0]), available=Nano(available), held=Nano(held))
 
 
 def _hold_item(hold: Hold) -> dict[str, Any]:
