@@ -70,9 +70,9 @@ async def test_a_wallet_in_shards_works_on_the_embedded_table_too(container: Con
     await Shards(container.table, container.clock, grow_s=30.0).grow(account.id)
     everything = replace(hold(account.id, account.key_id), amount=Nano(10**9))
     taken = await container.wallets.take(everything, stale)
-    assert (await wallet_of(container, account)) == Wallet(Nano(0), Nano(10**9))
+    assert (await wallet_of(container, account)) == Wallet(Nano(0), Nano(10**9), era=1)
     assert await container.wallets.void(taken)
-    assert (await wallet_of(container, account)) == Wallet(Nano(10**9), Nano(0))
+    assert (await wallet_of(container, account)) == Wallet(Nano(10**9), Nano(0), era=1)
     with pytest.raises(HoldRefused):
         await container.wallets.take(replace(everything, request_id="req_2", amount=Nano(10**9 + 1)), stale)
 
