@@ -116,7 +116,7 @@ async def run(container: Container, args: argparse.Namespace) -> None:
         case "adjust":
             print(await adjust(container, args.account, signed_usd(args.amount), args.note))
         case "show":
-            wallet = await container.wallets.wallet(args.account)
+            wallet = await container.wallets.look(args.account)
             print(f"balance {usd(wallet.available)} USD, in flight {usd(wallet.held)} USD")
         case "transactions":
             found = await transactions(container, args.account, args.kind, args.limit, args.after)

@@ -117,13 +117,13 @@ def router(container: Container, authenticated: Authenticator) -> APIRouter:
 
     @routes.get("/v1/wallet", **RETRIEVE_WALLET)
     async def retrieve_wallet(caller: Annotated[Caller, reader]) -> Response:
-        return JsonAnswer(_wallet(await container.wallets.wallet(paying_account(caller))))
+        return JsonAnswer(_wallet(await container.wallets.look(paying_account(caller))))
 
     @routes.patch("/v1/wallet", **CHANGE_WALLET)
     async def change_wallet(request: Request, caller: Annotated[Caller, admin]) -> Response:
         account_id = paying_account(caller)
         await container.ledger.set_low_threshold(account_id, _threshold(await read_json(request)))
-        return JsonAnswer(_wallet(await container.wallets.wallet(account_id)))
+        return JsonAnswer(_wallet(await container.wallets.look(account_id)))
 
     @routes.get("/v1/wallet/transactions", **LIST_TRANSACTIONS)
     async def list_transactions(request: Request, caller: Annotated[Caller, reader]) -> Response:

@@ -12,6 +12,7 @@ from aig.ports import StoreBusy
 from aig.usage import Entry, Unreadable, entry, period
 
 MOST_MARKED = 10_000
+NOTICE_S = 1.5  # the next debits wait as long
 
 container = wiring.container()
 _marked = set[tuple[str, int]]()  # the accounts and days that this environment has noted
@@ -49,10 +50,11 @@ async def _mark(account_id: str, day: int) -> None:
 
 
 async def _tell_if_low(account_id: str) -> None:
-    """What cannot be written is left to the account's next debit."""
+    """What cannot be written, or not at once, is left to the account's next debit."""
     try:
-        await notices.balance_low(container.wallets, container.clock, container.ids, account_id)
-    except StoreBusy:
+        async with asyncio.timeout(NOTICE_S):
+            await notices.balance_low(container.wallets, container.clock, container.ids, account_id)
+    except (StoreBusy, TimeoutError):
         container.telemetry.alarm("NoticeFailed", notice="low")
 
 

@@ -183,7 +183,8 @@ class _Taking:
         if "rate" in refused.limits:
             raise self.refusal(refused.limits)
         wallets, caller, now = self.gateway.wallets, self.caller, self.gateway.clock.now()
-        wallet = await wallets.wallet(caller.payer_id)
+        see = wallets.wallet if "balance" in refused.limits else wallets.look  # a no is said of one moment only
+        wallet = await see(caller.payer_id)
         room = _Room(caller, wallet, int(wallet.available), int(wallet.available + wallet.held))
         if refused.limits & {"cap", "sub_account_cap"}:
             caller = replace(caller, limits=await self.gateway.keys.limits(caller))

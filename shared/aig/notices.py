@@ -1,5 +1,6 @@
 """What refused calls, and debits, tell of: each notice is an event that is written once, however often it is due."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from aig import limits, thresholds
@@ -11,9 +12,10 @@ from aig.keys import Caller
 from aig.limits import Limits
 from aig.money.ledger import Wallet
 from aig.money.units import Nano, usd
-from aig.ports import Wallets
+from aig.ports import StoreBusy, Wallets
 
 _REMEMBERED = 10_000
+_MOMENT_S = 0.2  # the roll-up's other accounts wait as long
 
 
 async def spend_exceeded(gateway: Gateway, caller: Caller, limit: Limits) -> None:
@@ -51,12 +53,28 @@ async def balance_exhausted(gateway: Gateway, account_id: str, wallet: Wallet) -
 
 async def balance_low(wallets: Wallets, clock: Clock, ids: Ids, account_id: str) -> bool:
     """`balance.low`, to the account whose debit this was: once until money comes in. Raises StoreBusy."""
-    wallet = await wallets.wallet(account_id)
+    wallet = await wallets.look(account_id)
+    if not thresholds.is_low(wallet):
+        return False
+    wallet = await _confirmed(wallets, account_id, wallet)
     if not thresholds.is_low(wallet):
         return False
     return await wallets.tell(
         "low", wallet, thresholds.event("low", ids.new("evt"), account_id, wallet, int(clock.now()))
     )
+
+
+async def _confirmed(wallets: Wallets, account_id: str, seen: Wallet) -> Wallet:
+    """The wallet at one moment; where calls leave none, what two looks agree that it has at the least is believed.
+
+    A look misses what is being moved while it looks, a second one hardly ever as well; and a wallet so busy that it
+    cannot be read is the one whose account must hear of it.
+    """
+    try:
+        async with asyncio.timeout(_MOMENT_S):
+            return await wallets.wallet(account_id)
+    except (StoreBusy, TimeoutError):
+        return max(seen, await wallets.look(account_id), key=lambda wallet: wallet.total)
 
 
 async def _once(gateway: Gateway, name: str, tell: Callable[[], Awaitable[bool]]) -> None:

@@ -54,7 +54,10 @@ class StoreBusy(Exception):
 
 
 class Wallets(Protocol):
-    """Money in the store. Each call is one transaction, all or nothing, safe to repeat; all raise StoreBusy."""
+    """Money in the store. What changes it is all or nothing, and safe to repeat; all raise StoreBusy.
+
+    A change is one transaction; `take` and `charge` try anew where the money turns out to lie elsewhere in the wallet.
+    """
 
     async def take(self, hold: Hold, caller: Caller) -> Hold:
         """Rate counters, wallet, spend caps and hold together; the hold, as it was taken. Raises HoldRefused."""
@@ -87,7 +90,16 @@ class Wallets(Protocol):
         """Add money. False if this credit, or its payment, was added before."""
         ...
 
-    async def wallet(self, account_id: str) -> Wallet: ...
+    async def wallet(self, account_id: str) -> Wallet:
+        """As it is at one moment: for whoever is about to say no. At a busy wallet it may be StoreBusy each time."""
+        ...
+
+    async def look(self, account_id: str) -> Wallet:
+        """Without a wait for anybody, and so of no single moment: money that is being moved may be missing, or double.
+
+        The balance of a wallet that is not split is exact.
+        """
+        ...
 
     async def spend(self, account_id: str, limits: Limits, now: float) -> Spend:
         """What a key or sub-account of this tenant has spent in the period that `now` lies in."""
@@ -127,6 +139,7 @@ class TopUps(Protocol):
 
     async def take_back(self, before: TopUp, after: TopUp, refund: Refund | None) -> bool:
         """Note what went back, and book it. False if another event was first, or the wallet has less by now."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -285,7 +285,7 @@ async def test_what_is_read_is_of_one_moment(core: Core) -> None:
     moving = asyncio.create_task(round_and_round())
     looks = 0
     while not moving.done():
-        assert await looking.wallets.wallet(tenant.id) == Wallet(HELD, Nano(0))
+        assert await looking.wallets.wallet(tenant.id) == Wallet(HELD, Nano(0), era=1)
         looks += 1
     await moving
     assert looks > 10
@@ -297,6 +297,15 @@ async def test_a_read_that_never_gets_through_is_no_refusal(core: Core, proxy: P
     proxy.expect(for_good(cancelled("TransactionConflict", "None"), "TransactGetItems"))
     with pytest.raises(StoreBusy):
         await core.container(proxy.endpoint).wallets.take(a_hold(tenant, 0), tenant.caller)
+
+
+async def test_an_environment_that_believes_in_fewer_finds_what_the_others_have(core: Core) -> None:
+    """The shard that it meets has no mark of how many there are."""
+    stale = await split(core, await core.tenant(HELD), 2)
+    tenant, late = await split(core, stale, 4), core.container().wallets
+    assert stale.caller.wallet_shards == 2
+    await deal(core.container(), tenant, 0, 0, 0, HELD)
+    assert (await late.take(on_shard(stale, 1, 2), stale.caller)).shard == 3
 
 
 class TestHeat:
@@ -344,6 +353,17 @@ class TestHeat:
         for _ in range(SAMPLES):
             await complete_chat(gateway, tenant.caller, chat(), OPTIONS)
         assert len((await core.books(tenant)).shards) == 1
+
+    @pytest.mark.parametrize("where", ["wallet", "spend#"])
+    async def test_so_does_one_that_pays_for_nothing_but_cache_hits(self, core: Core, proxy: Proxy, where: str) -> None:
+        tenant = await core.tenant(RICH)
+        wallets = core.container(proxy.endpoint).wallets
+        proxy.expect(self.on(where, 3))
+        for number in range(SAMPLES):
+            hold = replace(a_hold(tenant, number), amount=CHARGE)
+            await wallets.charge(hold, tenant.caller, settle(hold, CHARGE), a_debit(hold))
+        books = await core.books(tenant)
+        assert (len(books.shards), len(books.debits)) == (2, SAMPLES)
 
     async def test_a_split_that_the_store_has_no_time_for_is_no_trouble_of_the_call(
         self, core: Core, proxy: Proxy

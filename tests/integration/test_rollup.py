@@ -1,5 +1,6 @@
 """The roll-up's handler, on records as Lambda brings them."""
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing_extensions import override
 
 from aig.aws.table import dump
 from aig.aws.usage import DynamoUsage
+from aig.aws.wallets import DynamoWallets
 from aig.usage import Counts
 from aig.wiring import Container
 from tests.apps import Handler, event
@@ -123,3 +125,16 @@ async def test_an_account_whose_debits_made_its_balance_low_is_told_once(rollup:
     told = {account.id: await container.events.page(account.id, limit=9) for account in (poor, rich)}
     assert [event.type for event in told[poor.id][0]] == ["balance.low"]
     assert told[rich.id][0] == []
+
+
+async def test_a_wallet_that_cannot_be_seen_holds_nothing_up(
+    rollup: Handler, container: Container, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(DynamoWallets, "look", never)
+    account = await an_account(container, "0.90")
+    async with asyncio.timeout(10):
+        assert await rollup.invoke({"Records": [record(debit(1, account.id), 1)]}) == NOTHING_FAILED
+    assert (await total(container, account.id)).requests == 1

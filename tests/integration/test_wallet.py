@@ -6,11 +6,12 @@ import httpx
 import pytest
 
 from aig.aws.events import event_item
+from aig.aws.wallets import DynamoWallets
 from aig.events import KEPT_S, Event, EventType
 from aig.money.ledger import Adjustment, Credit, Refund
 from aig.money.units import Nano, parse_usd, usd
 from aig.notices import balance_low
-from aig.ports import NotCovered
+from aig.ports import NotCovered, StoreBusy
 from aig.wiring import Container
 from tests.apps import App
 from tests.builders import Account, a_key, a_sub_account, an_account, wallet_of
@@ -33,6 +34,21 @@ async def page(accounts: App, account: Account, path: str = "/v1/wallet/transact
 @pytest.fixture
 async def account(container: Container) -> Account:
     return await an_account(container)
+
+
+async def test_a_wallet_is_shown_though_it_is_never_left_alone(
+    accounts: App, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reads of one moment of a busy wallet are cancelled, each and every one."""
+
+    async def cancelled(*_: object) -> None:
+        raise StoreBusy("TransactionConflict")
+
+    monkeypatch.setattr(DynamoWallets, "wallet", cancelled)
+    threshold = {"low_balance_threshold": "2.00"}
+    changed = await accounts.client.patch("/v1/wallet", json=threshold, headers=account.authorization)
+    assert (changed.status_code, changed.json()["balance"]) == (200, "10.00")
+    assert (await get(accounts, account, "/v1/wallet")).json() == changed.json()
 
 
 class TestThreshold:

@@ -156,6 +156,9 @@ class TestTheRollUp:
         assert mapping["EventSourceArn"] == {"Fn::GetAtt": ["CoreTable", "StreamArn"]}
         assert mapping["BatchSize"] == 100
 
+    def test_accounts_do_not_wait_for_each_other(self, resources: Resources) -> None:
+        assert resources["RollupMapping"]["Properties"]["ParallelizationFactor"] == 10
+
     def test_one_bad_record_holds_up_nothing_but_itself(self, resources: Resources) -> None:
         mapping = resources["RollupMapping"]["Properties"]
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]

@@ -75,6 +75,7 @@ ALLOWED: Mapping[str, set[tuple[str, str]]] = {
     "PaymentsFunctionRole": {
         ("dynamodb:GetItem", TABLE),
         ("dynamodb:PutItem", TABLE),
+        ("dynamodb:Query", TABLE),
         ("dynamodb:UpdateItem", TABLE),
         ("secretsmanager:GetSecretValue", SECRET),
     },
@@ -88,6 +89,7 @@ ALLOWED: Mapping[str, set[tuple[str, str]]] = {
         ("sqs:SendMessage", "RollupFailures.Arn"),
         ("dynamodb:GetItem", TABLE),
         ("dynamodb:PutItem", TABLE),
+        ("dynamodb:Query", TABLE),
         ("dynamodb:UpdateItem", TABLE),
     },
     "UsageFunctionRole": {

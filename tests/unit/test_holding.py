@@ -44,6 +44,7 @@ class Wallets:
         self.spends = spends
         self.refuses: list[Collection[Limit]] = []
         self.tried: list[Hold] = []
+        self.strict_reads = 0
         self.told: list[Event] = []
         self.tells: Exception | None = None
         self.now: tuple[Limits, ...] | None = None
@@ -55,6 +56,11 @@ class Wallets:
         return hold
 
     async def wallet(self, account_id: str) -> Wallet:
+        assert account_id == "acct_1"
+        self.strict_reads += 1
+        return self.state
+
+    async def look(self, account_id: str) -> Wallet:
         assert account_id == "acct_1"
         return self.state
 
@@ -168,6 +174,7 @@ async def test_a_cap_binds_as_the_wallet_does(caller: Caller, refused: Limit) ->
     wallets.refuses = [{refused}]
     hold, output = await take(wallets, caller=caller)
     assert (hold.amount, output, len(hold.capped)) == (room, 300, 1)
+    assert wallets.strict_reads == 0  # which a busy wallet may not have, and a cap does not need
 
 
 async def test_a_cap_that_was_raised_a_moment_ago_counts_at_once() -> None:

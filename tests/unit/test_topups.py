@@ -60,6 +60,9 @@ class Store:
     async def wallet(self, account_id: str) -> Wallet:
         return Wallet(Nano(10**12), Nano(0))
 
+    async def look(self, account_id: str) -> Wallet:
+        return await self.wallet(account_id)
+
 
 class Silent:
     """A provider that says nothing."""
@@ -115,6 +118,19 @@ async def test_a_dispute_waits_for_calls_in_flight_too() -> None:
     (refund,) = store.booked
     assert refund is not None
     assert (refund.amount, refund.uncovered) == (10**9, 0)
+
+
+async def test_no_loss_is_booked_for_what_a_look_does_not_see() -> None:
+    class Moving(Store):
+        @override
+        async def look(self, account_id: str) -> Wallet:
+            return Wallet(Nano(10**9), Nano(0))
+
+    store = Moving(PAID)
+    assert await book(store, replace(NEWS, kind="refunded")) == []
+    (refund,) = store.booked
+    assert refund is not None
+    assert (refund.amount, refund.uncovered) == (PAID.amount, 0)
 
 
 async def test_a_top_up_of_another_provider_is_unknown_to_this_one() -> None:

@@ -103,11 +103,11 @@ class DynamoLedger:
             "note": adjustment.note,
             "created_at": adjustment.created_at,
         }
-        amount = adjustment.amount
-        if amount < 0:
-            await self._shards.collect(account_id, -amount)
-        move = (_comes_in if amount > 0 else _goes_out)(self._table, account_id, abs(amount))
-        return self._done(await self._table.transact([self._table.put_action(row), move]))
+        booked, amount = self._table.put_action(row), adjustment.amount
+        if amount > 0:
+            return self._done(await self._table.transact([booked, _comes_in(self._table, account_id, amount)]))
+        actions = [booked, _goes_out(self._table, account_id, -amount)]
+        return self._done(await self._shards.take_out(account_id, -amount, actions, at=1))
 
     async def refund(self, account_id: str, refund: Refund) -> bool:
         """Part of a credit, or all that is left of it, goes back. False if this refund was made before.
@@ -120,7 +120,6 @@ class DynamoLedger:
         most = credit["amount"] - refund.amount
         if most < 0:
             raise NotCovered
-        await self._shards.collect(account_id, refund.amount)
         count = self._table.update_action(
             account_id,
             f"refunds#{refund.credit_id}",
@@ -128,7 +127,8 @@ class DynamoLedger:
             {":amount": refund.amount, ":most": most},
             "attribute_not_exists(refunded) OR refunded <= :most",
         )
-        return self._done(await self._table.transact([*refund_actions(self._table, account_id, refund), count]))
+        actions = [*refund_actions(self._table, account_id, refund), count]
+        return self._done(await self._shards.take_out(account_id, refund.amount, actions, at=1))
 
     @staticmethod
     def _done(failed: Sequence[int]) -> bool:

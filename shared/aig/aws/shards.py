@@ -1,7 +1,8 @@
 """The shards of a wallet: `wallet`, `wallet#1`, … under the account that pays, each with available and held.
 
 How many there are stands in the account's row, and in `wallet`: `shards`, absent for one. They only ever become more.
-An environment that believes in fewer is right all the same: a shard that refuses tells of the others.
+An environment that believes in fewer is right all the same: before it says no it looks at all there are. The first
+shard, where it is the one that refuses, tells of them in the refusal itself.
 """
 
 import asyncio
@@ -20,14 +21,20 @@ from aig.ports import HoldRefused, Limit, StoreBusy
 _REMEMBERED = 1024
 # An attempt fails where others took what the plan counted on: somebody has got ahead each time.
 _ATTEMPTS = 40
+_COLLECTIONS = 8
 PACE_S = 10  # between doublings: others must have heard of the last before they tell of heat again
 GROW_S = 0.5
+_EMPTY: Mapping[str, Any] = {"available": 0, "held": 0}
 _HEAT = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
 
 
 def shard_key(shard: int) -> str:
     """The sort key of a wallet's shard."""
     return f"wallet#{shard}" if shard else "wallet"
+
+
+def _available(shards: Sequence[Mapping[str, Any]]) -> list[int]:
+    return [int(shard["available"]) for shard in shards]
 
 
 def counter_key(name: str, shard: int, capped: Collection[str]) -> str:
@@ -61,7 +68,7 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Why an attempt took nothing; `shards` is what the refusing shard says of how many there are."""
+    """Why an attempt took nothing; `shards` is what the first shard, if it refused, says of how many there are."""
 
     limits: frozenset[Limit]
     shards: int = 1
@@ -141,39 +148,67 @@ class Shards:
 
     async def _plan(self, payer_id: str, at: int, amount: int) -> Taking | None:
         """By a look that never has to wait; only what seems too little is read as of one moment."""
-        found = plan(await self._look(payer_id), at, amount)
-        return found or plan([int(shard["available"]) for shard in await self.read(payer_id)], at, amount)
+        found = plan(_available(await self.look(payer_id)), at, amount)
+        return found or plan(_available(await self.read(payer_id)), at, amount)
 
-    async def _look(self, payer_id: str) -> Sequence[int]:
-        """What is available in each shard, not at one moment."""
+    async def look(self, payer_id: str) -> Sequence[Mapping[str, Any]]:
+        """All shards, each as it is, but not at one moment: what is being moved may be missing, or be there twice."""
         found = {item["sk"]: item for item in await self._table.family(payer_id, "wallet")}
         shards = self.count(payer_id, found.get("wallet", {}).get("shards", 1))
-        return [int(found.get(shard_key(shard), {}).get("available", 0)) for shard in range(shards)]
+        return [found.get(shard_key(shard), _EMPTY) for shard in range(shards)]
 
     async def read(self, payer_id: str) -> Sequence[Mapping[str, Any]]:
-        """All shards at one moment; an account without a wallet has one that is empty."""
+        """All shards at one moment; an account without a wallet has one that is empty.
+
+        Any write under way on one of many has it repeated: at a busy wallet it is StoreBusy in the end.
+        """
         while True:
             shards = self.count(payer_id)
             if shards == 1:
                 found = [await self._table.get(payer_id, "wallet")]
             else:
                 found = await self._table.get_all([(payer_id, shard_key(shard)) for shard in range(shards)])
-            items = [item or {"available": 0, "held": 0} for item in found]
+            items = [item or _EMPTY for item in found]
             if self.count(payer_id, items[0].get("shards", 1)) == shards:
                 return items
 
-    async def collect(self, payer_id: str, amount: int) -> None:
-        """As much of an amount as there is, into the first shard: what is no call's goes out from there."""
-        available = [int(shard["available"]) for shard in await self.read(payer_id)]
-        gives: dict[int, int] = {}
+    async def take_out(self, payer_id: str, amount: int, actions: Sequence[dict[str, Any]], at: int) -> list[int]:
+        """A transaction whose action at this position takes an amount, which is no call's, out of the first shard.
+
+        The positions of the actions that refused: the wallet's only if all shards together had less at one moment.
+        Raises StoreBusy, also where calls were faster each time.
+        """
+        for _ in range(_COLLECTIONS):
+            there = await self.collect(payer_id, amount)
+            failed = await self._table.transact(actions)
+            if failed != [at]:
+                return failed
+            if there < amount and sum(_available(await self.read(payer_id))) < amount:
+                return failed
+        raise StoreBusy("WalletShards")
+
+    async def collect(self, payer_id: str, amount: int) -> int:
+        """As much of an amount as there is, into the first shard; what a look saw in all of them.
+
+        The richest give first, one at a time: a transaction of many busy shards would hardly ever get through. A gift
+        that somebody else has taken by then is left out.
+        """
+        available = _available(await self.look(payer_id))
+        missing = amount - available[0]
         for shard in sorted(range(1, len(available)), key=lambda shard: -available[shard]):
-            gift = min(available[shard], amount - available[0] - sum(gives.values()))
-            if gift > 0:
-                gives[shard] = gift
-        if gives:
-            table, gifts = self._table, {":gifts": sum(gives.values())}
-            brought = table.update_action(payer_id, "wallet", "SET available = available + :gifts", gifts)
-            await table.transact([brought, *(self._giving(payer_id, shard, gift) for shard, gift in gives.items())])
+            gift = min(available[shard], missing)
+            if gift <= 0:
+                break
+            if not await self._table.transact(self._moving(payer_id, shard, 0, gift)):
+                missing -= gift
+        return sum(available)
+
+    def _moving(self, payer_id: str, giver: int, taker: int, gift: int) -> list[dict[str, Any]]:
+        taken = "SET available = available + :gift"
+        return [
+            self._giving(payer_id, giver, gift),
+            self._table.update_action(payer_id, shard_key(taker), taken, {":gift": gift}),
+        ]
 
     def hot(self, payer_id: str) -> bool:
         known = self._known(payer_id)
@@ -214,19 +249,14 @@ class Shards:
 
     async def _fill_twins(self, payer_id: str) -> None:
         """Each in a transaction of its own. A twin that stays empty is filled by the first hold that meets it."""
-        available, table = await self._look(payer_id), self._table
+        available = _available(await self.look(payer_id))
         half = len(available) // 2
         await asyncio.gather(
             *(
-                table.transact([
-                    self._giving(payer_id, shard, gift),
-                    table.update_action(
-                        payer_id, shard_key(shard + half), "SET available = available + :gift", {":gift": gift}
-                    ),
-                ])
+                self._table.transact(self._moving(payer_id, shard, shard + half, gift))
                 for shard, gift in twins_gifts(available).items()
             )
-        )  # fmt: skip
+        )
 
     async def spent(self, tenant_id: str, name: str, *, gather: bool) -> tuple[int, int]:
         """What a counter counts in all its items, as (spent, used).

@@ -15,7 +15,7 @@ and under the platform's partition loss#<id>.
 import asyncio
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -97,7 +97,10 @@ class DynamoWallets:
         async def attempt(taking: Taking) -> Refused | None:
             return await self._charge(replace(hold, shard=taking.at), caller, taking, settlement.charged, debit, record)
 
-        await self.shards.covering(hold.payer_id, hold.amount, hold.request_id, caller.wallet_shards, attempt)
+        payer = hold.payer_id
+        await self.shards.covering(payer, hold.amount, hold.request_id, caller.wallet_shards, attempt)
+        if self.shards.hot(payer):
+            await self.shards.grow(payer)
 
     async def _charge(
         self, hold: Hold, caller: Caller, taking: Taking, charged: Nano, debit: Debit, record: Record | None
@@ -116,10 +119,10 @@ class DynamoWallets:
             self._table.put_action(_resolved_item(hold, charged)),
             self._table.put_action(_debit_item(hold, debit)),
             *self._kept(record),
-            *counted,
         ]
         try:
-            return await self._attempt(hold, first, list(self._takings(hold, caller, taking, at_once=True)))
+            takings = list(self._takings(hold, caller, taking, at_once=True))
+            return await self._attempt(hold, first, takings, counted)
         except StoreBusy:
             # The reply may be what was lost, and who has been charged must have the answer.
             if await self._table.get(hold.account_id, f"hold#{hold.request_id}") is None:
@@ -127,12 +130,17 @@ class DynamoWallets:
             return None
 
     async def _attempt(
-        self, hold: Hold, first: list[dict[str, Any]], takings: Sequence[tuple[dict[str, Any], Limit]]
+        self,
+        hold: Hold,
+        first: list[dict[str, Any]],
+        takings: Sequence[tuple[dict[str, Any], Limit]],
+        counted: Sequence[dict[str, Any]] = (),
     ) -> Refused | None:
-        """`first`, and what may refuse, all or none; None if it is done."""
-        actions = [*first, *(action for action, _ in takings)]
+        """`first`, what may refuse, and counters that are sharded with the wallet, all or none; None if it is done."""
+        actions = [*first, *(action for action, _ in takings), *counted]
         wallet = [at for at, (_, limit) in enumerate(takings, len(first)) if limit == "balance"]
-        failed = await self._transact(hold, actions, wallet, PATIENCE_S)
+        hot = [*wallet, *range(len(first) + len(takings), len(actions))]
+        failed = await self._transact(hold, actions, hot, PATIENCE_S)
         if not failed:
             return None
         shards = max((item.get("shards", 1) for at, item in failed.items() if at in wallet), default=1)
@@ -249,9 +257,10 @@ class DynamoWallets:
         return not await self._table.transact(credit_actions(self._table, account_id, credit))
 
     async def wallet(self, account_id: str) -> Wallet:
-        shards = await self.shards.read(account_id)
-        available, held = (sum(shard[what] for shard in shards) for what in ("available", "held"))
-        return replace(load_wallet(shards[0]), available=Nano(available), held=Nano(held))
+        return _sum(await self.shards.read(account_id))
+
+    async def look(self, account_id: str) -> Wallet:
+        return _sum(await self.shards.look(account_id))
 
     async def tell(self, marker: Marker, wallet: Wallet, event: Event) -> bool:
         return await self._ledger.mark(marker, wallet, event, _TELL_PATIENCE_S)
@@ -272,6 +281,11 @@ class DynamoWallets:
             )
             found += [_load_hold(item) for item in items]
         return found
+
+
+def _sum(shards: Sequence[Mapping[str, Any]]) -> Wallet:
+    available, held = (sum(shard[what] for shard in shards) for what in ("available", "held"))
+    return replace(load_wallet(shards[0]), available=Nano(available), held=Nano(held))
 
 
 def _hold_item(hold: Hold) -> dict[str, Any]:
