@@ -121,8 +121,13 @@ class KeyRoutes:
 
     async def own(self, request: Request) -> Response:
         caller = await self._any(request)
-        key = await find(self._container, caller.account_id, caller.key_id)
-        return JsonAnswer(await describe(self._container, key))
+        container, now = self._container, self._container.clock.now()
+        shown = await describe(container, await find(container, caller.account_id, caller.key_id))
+        for one in caller.limits:
+            if one.owner == caller.account_id:  # a customer's own limits, which bind its keys together
+                spend = await container.wallets.spend(caller.account_id, one, now)
+                shown["sub_account"] = {"id": caller.account_id, **limits.describe(one, spend, now)}
+        return JsonAnswer(shown)
 
     async def create(self, request: Request) -> Response:
         caller = await self._admin(request)

@@ -80,7 +80,10 @@ async def retrieve_request(request: Request, request_id: str, caller: Reader) ->
     tenant = await _tenant(caller, request.query_params.get("sub_account"))
     found = await container.records.get(tenant, request_id) if has_form(request_id, "req") else None
     if found is None:
-        raise NotFound("There is no such request, or it is older than thirty days. GET /v1/requests lists those kept.")
+        raise NotFound(
+            "There is no such request, or it is older than thirty days. GET /v1/requests lists those kept; those of a "
+            "sub-account are to be had with ?sub_account= and its id."
+        )
     record, left_out = found
     bodies = {"request": record.request, "answer": record.answer, "left_out": list(left_out)}
     return JsonAnswer({**_describe(record), **bodies})

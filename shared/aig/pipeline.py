@@ -83,7 +83,8 @@ async def _run(
     except BaseException as error:
         await void(call, error)
         raise
-    receipt = await settle(call, attempted.candidate, attempted.attempts, usage, body, turn.told)
+    recorded = {**body, "model": attempted.candidate.model.slug}
+    receipt = await settle(call, attempted.candidate, attempted.attempts, usage, recorded, turn.told)
     await turn.keep(call, attempted.candidate, usage, [body])
     return _answer(body, receipt)
 

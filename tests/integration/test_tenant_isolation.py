@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from aig.aws import records
 from aig.money.units import Nano
 from aig.payments import TopUp
 from aig.records import Record
@@ -43,7 +42,7 @@ async def _a_request(accounts: App, owner: Account) -> str:
         streamed=False, created_at=int(container.clock.now()), duration_ms=1, model="v/m", provider="p", attempts=1,
         cost=Nano(1), units={}, estimated=False, cache="skip",
     )  # fmt: skip
-    await container.records._table.put_new(records._item(record))
+    await container.records._table.transact(container.records.put_actions(record))
     return record.id
 
 

@@ -1,8 +1,12 @@
-"""Records of requests: <tenant> / req#<id> in a table of their own, whose items go after thirty days.
+"""Records of requests, in a table of their own whose items go after thirty days:
+
+  pk <tenant>          sk req#<id>   all but the bodies: a tenant's are one range, which DynamoDB does not split
+  pk <tenant>#<id>     sk bodies     request, answer: so the large ones are spread over all partitions
 
 Bodies are JSON, compressed. One that is too large is left out, and `left_out` says so.
 """
 
+import asyncio
 import json
 import zlib
 from collections.abc import Mapping
@@ -16,52 +20,39 @@ from aig.records import KEPT_S, Record
 
 MAX_BODY_BYTES = 100_000  # each, compressed: an item holds 400 kB, and is written with the settle
 MAX_JSON_BYTES = 1_000_000  # what is larger is not compressed in vain
-# What a list tells: all but the bodies, which may be 200 kB in an item and a megabyte each when they are read.
-_LISTED = (
-    "pk",
-    "sk",
-    "key_id",
-    "trace_id",
-    "operation",
-    "streamed",
-    "created_at",
-    "duration_ms",
-    "model",
-    "provider",
-    "attempts",
-    "cost",
-    "units",
-    "estimated",
-    "cache",
-    "tag",
-    "error",
-)
 
 
 class DynamoRecords:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def put_action(self, record: Record) -> dict[str, Any]:
-        """The action that keeps a record, for the transaction that ends its request."""
-        return self._table.put_action(_item(record))
+    def put_actions(self, record: Record) -> list[dict[str, Any]]:
+        """The actions that keep a record, for the transaction that ends its request."""
+        texts = {"request": record.request, "answer": record.answer}
+        wanted = {name: _json(body) for name, body in texts.items() if body is not None}
+        packed = {name: _compressed(body) for name, body in wanted.items() if body is not None}
+        kept = {name: body for name, body in packed.items() if len(body) <= MAX_BODY_BYTES}
+        item = _item(record, left_out=tuple(sorted(wanted.keys() - kept.keys())))
+        if not kept:
+            return [self._table.put_action(item)]
+        bodies = {"pk": f"{record.account_id}#{record.id}", "sk": "bodies", **kept, "ttl": item["ttl"]}
+        return [self._table.put_action(item), self._table.put_action(bodies)]
 
     async def get(self, account_id: str, request_id: str) -> tuple[Record, tuple[str, ...]] | None:
         """A record, and which of its bodies were too large to be kept."""
-        item = await self._table.get(account_id, f"req#{request_id}")
-        return (_load(item), item.get("left_out", ())) if item else None
+        item, bodies = await asyncio.gather(
+            self._table.get(account_id, f"req#{request_id}"),
+            self._table.get(f"{account_id}#{request_id}", "bodies"),
+        )
+        return (_load(item, bodies or {}), item.get("left_out", ())) if item else None
 
     async def page(self, account_id: str, *, limit: int, after: str | None = None) -> tuple[list[Record], bool]:
         """The newest first, without bodies, those older than the request `after`; and whether there are more."""
-        items, more = await self._table.page(account_id, "req#", limit=limit, after=after, only=_LISTED)
-        return [_load(item) for item in items], more
+        items, more = await self._table.page(account_id, "req#", limit=limit, after=after)
+        return [_load(item, {}) for item in items], more
 
 
-def _item(record: Record) -> dict[str, Any]:
-    bodies = {"request": record.request, "answer": record.answer}
-    wanted = {name: _json(body) for name, body in bodies.items() if body is not None}
-    packed = {name: _compressed(body) for name, body in wanted.items() if body is not None}
-    kept = {name: body for name, body in packed.items() if len(body) <= MAX_BODY_BYTES}
+def _item(record: Record, left_out: tuple[str, ...]) -> dict[str, Any]:
     return {
         "pk": record.account_id,
         "sk": f"req#{record.id}",
@@ -80,8 +71,7 @@ def _item(record: Record) -> dict[str, Any]:
         "cache": record.cache,
         "tag": record.tag,
         "error": record.error,
-        **kept,
-        "left_out": tuple(sorted(wanted.keys() - kept.keys())) or None,
+        "left_out": left_out or None,
         "ttl": record.created_at + KEPT_S,
     }
 
@@ -101,9 +91,9 @@ def _json(body: Mapping[str, Any]) -> bytes | None:
     return text if len(text) <= MAX_JSON_BYTES else None
 
 
-def _load(item: dict[str, Any]) -> Record:
+def _load(item: Mapping[str, Any], bodies: Mapping[str, Any]) -> Record:
     def body(name: str) -> dict[str, Any] | None:
-        return json.loads(zlib.decompress(item[name])) if name in item else None
+        return json.loads(zlib.decompress(bodies[name])) if name in bodies else None
 
     return Record(
         id=item["sk"].partition("#")[2],

@@ -164,12 +164,11 @@ class Table:
         return [item for item in map(load, answer["Items"]) if item["sk"] == sk or item["sk"].startswith(f"{sk}#")]
 
     async def page(
-        self, pk: str, prefix: str, *, limit: int, after: str | None = None, only: Sequence[str] = ()
+        self, pk: str, prefix: str, *, limit: int, after: str | None = None
     ) -> tuple[list[dict[str, Any]], bool]:
         """At most `limit` items whose sort keys begin with `prefix`, the last first; and whether there are more.
 
         `after` is the rest of the sort key behind which the page begins. It need not be there (any more).
-        `only` names the attributes to be sent, the keys among them, where others are large.
         """
         lowest, highest = prefix, f"{prefix}{after or chr(0x10FFFF)}"
         values = {":pk": pk, ":lowest": lowest, ":highest": highest}
@@ -180,9 +179,6 @@ class Table:
             "ScanIndexForward": False,
             "ConsistentRead": True,
         }
-        if only:
-            request["ProjectionExpression"] = ", ".join(f"#{name}" for name in only)
-            request["ExpressionAttributeNames"] = {f"#{name}": name for name in only}
         items: list[dict[str, Any]] = []
         while len(items) <= limit:
             # One more than asked for tells whether there are more, and one may be `after` itself.

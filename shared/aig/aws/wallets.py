@@ -195,7 +195,7 @@ class DynamoWallets:
         return await self._resolve(hold, "void", hold.amount, Nano(0), self._kept(record), losses)
 
     def _kept(self, record: Record | None) -> list[dict[str, Any]]:
-        return [] if record is None else [self._records.put_action(record)]
+        return [] if record is None else self._records.put_actions(record)
 
     async def _resolve(
         self,
