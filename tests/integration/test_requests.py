@@ -97,6 +97,7 @@ async def test_a_call_is_found_by_the_id_that_its_answer_had(chat: App, requests
         "model": "sandbox/echo", "messages": [{"role": "user", "content": PROMPT}], "temperature": 0.5
     }  # fmt: skip
     assert record["answer"]["choices"] == answer.json()["choices"]
+    assert record["answer"]["model"] == answer.json()["model"] == "sandbox/echo"
     assert (record["status"], record["error"], record["cost"]) == ("completed", None, answer.headers["x-aig-cost"])
     assert (record["tag"], record["stream"], record["left_out"]) == ("search", False, [])
     assert record["units"] == {"input_tokens": 1, "output_tokens": 2}

@@ -120,6 +120,15 @@ async def test_switched_off_and_on_again(accounts: App, chat: App, container: Co
     assert (await ask(chat, customer)).status_code == 200
 
 
+async def test_a_customer_sees_the_cap_that_binds_its_keys_together(accounts: App, container: Container) -> None:
+    account = await an_account(container)
+    told, customer = await sub_account(accounts, account, spend_cap="1.00", scopes=["usage:read"])
+    shown = (await call(accounts, customer, "GET", "/v1/key")).json()
+    assert (shown["spend_cap"], shown["sub_account"]["id"]) == (None, told["id"])
+    assert (shown["sub_account"]["spend_cap"], shown["sub_account"]["remaining"]) == ("1.00", "1.00")
+    assert "sub_account" not in (await call(accounts, account, "GET", "/v1/key")).json()
+
+
 async def test_a_first_key_that_the_customer_has_ended_is_ended(accounts: App, container: Container) -> None:
     account = await an_account(container)
     told, customer = await sub_account(accounts, account, scopes=["admin"])
