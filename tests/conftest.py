@@ -8,6 +8,7 @@ from typing import Any, Final
 import pytest
 
 from aig import wiring
+from aig.aws import json_api
 from local.deploy import create_buckets, create_tables
 from local.embedded import EmbeddedAws, pretend_credentials
 from local.functions import shared_environment
@@ -29,6 +30,8 @@ def pytest_configure(config: pytest.Config) -> None:
         if name.startswith(("AIG_", "AWS_", "POWERTOOLS_")) or name.endswith(("_API_KEY", "_API_TOKEN", "_API_SECRET")):
             del os.environ[name]
     pretend_credentials()
+    # A busy machine stands still for seconds; tests of a store that does not answer choose times of their own.
+    json_api._TOTAL_S = 30.0
 
 
 def _getaddrinfo(host: Any, *args: Any, **more: Any) -> Any:
