@@ -38,5 +38,5 @@ async def create_embeddings(
     sent = await read_json(request)
     body = embed_body.parse(sent)
     options = recorded(options, caller, "embeddings", sent)
-    answer = await pipeline.embed(gateway, caller, body, options)
+    answer = await pipeline.operate(gateway, caller, body, options, lambda adapter, at: adapter.embed.embed(at, body))
     return JsonAnswer(answer.body, receipt_headers(answer.receipt))

@@ -36,6 +36,7 @@ EXAMPLE = {
     "sandbox": True,
     "available": True,
     "unavailable_reason": None,
+    "note": None,
     "offers": [
         {
             "provider": "sandbox",
@@ -86,6 +87,7 @@ def describe(model: Model, missing: Missing) -> dict[str, Any]:
         "sandbox": model.sandbox,
         "available": is_available(model, missing),
         "unavailable_reason": _reason(model, missing),
+        "note": model.unavailable,
         "offers": [_offer(model, offer, missing) for offer in model.offers],
     }
 
@@ -179,7 +181,7 @@ def llms_full(catalog: Catalog, missing: Missing, base_url: str) -> str:
         for model in models:
             reason = _reason(model, missing)
             needs = needed(missing[offer.provider.name] for offer in model.offers)
-            state = {"not_served_yet": "not served yet", "not_configured": f"needs {needs}"}
+            state = {"not_served_yet": model.unavailable or "not served yet", "not_configured": f"needs {needs}"}
             lines.append(_line(model, missing) + (f" ({state[reason]})" if reason else ""))
             if model.deprecated:
                 lines.append(f"  - switched off on {model.deprecated}; then {model.successor or 'choose another'}")

@@ -14,10 +14,10 @@ from aig.ids import Ids
 from aig.keys import Caller
 from aig.limits import FreeTier, Rate, RateCounts
 from aig.modalities.demand import Demand
-from aig.modalities.usage import INPUT_UNITS, Unit, Usage
+from aig.modalities.usage import COUNTED_EXACTLY, INPUT_UNITS, Unit, Usage
 from aig.money.hold import Hold
 from aig.money.ledger import Loss, LossReason
-from aig.money.pricing import Prices, price_of
+from aig.money.pricing import Prices, has_price
 from aig.money.units import Nano
 from aig.ports import Adapters, Cache, Keys, Once, Resolver, Secrets, Telemetry, Wallets
 from aig.records import Record, Recording
@@ -124,10 +124,13 @@ class OpenCall:
         return max(0.0, self.began_at + seconds - self.gateway.clock.monotonic())
 
     def priced(self, candidate: Candidate, usage: Usage) -> Usage:
-        """What of `usage` has a price. What has none, no model of ours can have consumed: the operator is told."""
+        """What of `usage` has a price. What has none, no model of ours can have consumed: the operator is told.
+
+        What we counted ourselves, we counted in every unit that it could be billed in.
+        """
         prices = self.hold.prices[candidate.key]
         while unpriced := _unpriced(usage, prices):
-            for unit in unpriced:
+            for unit in () if usage.estimated else unpriced:
                 self.gateway.telemetry.alarm(
                     "UnpricedUnit",
                     request_id=self.hold.request_id,
@@ -137,6 +140,8 @@ class OpenCall:
                     count=usage.units[unit],
                 )
             usage = replace(usage, units={unit: n for unit, n in usage.units.items() if unit not in unpriced})
+        if usage.estimated and {unit for unit, count in usage.units.items() if count} <= COUNTED_EXACTLY:
+            return replace(usage, estimated=False)
         return usage
 
     def loss(self, candidate: Candidate, amount: Nano, reason: LossReason) -> Loss:
@@ -191,12 +196,4 @@ def record_of(
 
 def _unpriced(usage: Usage, prices: Prices) -> list[Unit]:
     rates = prices.rates_for(usage.total(INPUT_UNITS), usage.service_tier)
-
-    def has_price(unit: Unit) -> bool:
-        try:
-            price_of(unit, rates)
-        except KeyError:
-            return False
-        return True
-
-    return [unit for unit, count in usage.units.items() if count and not has_price(unit)]
+    return [unit for unit, count in usage.units.items() if count and not has_price(unit, rates)]

@@ -34,7 +34,15 @@ def _bid(candidate: Candidate, demand: Demand) -> money.Bid:
     # Bytes bound the tokens of a prompt, and so does the context: a longer prompt is refused by every provider.
     input_tokens = min(demand.input_tokens + demand.images * model.image_tokens, candidate.context * demand.inputs)
     output_tokens = wanted_output(candidate, demand)
-    bounds = money.Bounds(input_tokens, output_tokens, demand.samples, demand.input_units, demand.output_units)
+    bounds = money.Bounds(
+        input_tokens,
+        output_tokens,
+        demand.samples,
+        demand.input_units,
+        demand.output_units,
+        demand.counts,
+        least_output=money.MIN_OUTPUT_TOKENS if demand.may_be_short else output_tokens,
+    )
     return money.Bid(bounds, candidate.offer.prices, demand.service_tier)
 
 

@@ -4,7 +4,7 @@ A stream takes the same steps in aig.stream.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -17,11 +17,10 @@ from aig.catalog.routing import Candidate, Situation, candidates
 from aig.errors import AIGError, InvalidRequest
 from aig.holding import take_hold
 from aig.keys import Caller
-from aig.modalities import embed as embedding
 from aig.modalities.cacheable import Cacheable
 from aig.modalities.chat import ChatRequest, ChatResult, estimate, output_text, usage_json
 from aig.modalities.demand import Demand
-from aig.modalities.embed import EmbedRequest, EmbedResult
+from aig.modalities.operation import Operation, Result
 from aig.modalities.public_url import is_public_address
 from aig.modalities.upstream import Upstream
 from aig.modalities.usage import Usage
@@ -32,6 +31,7 @@ from aig.money.units import Nano, usd
 from aig.ports import Adapter, Resolver
 
 T = TypeVar("T")
+ResultT = TypeVar("ResultT", bound=Result)
 
 MAX_IMAGE_HOSTS = 16
 RESOLVE_S = 5.0
@@ -78,7 +78,7 @@ async def _run(
     try:
         attempted = await attempt_each(call, start)
         record_success(call, attempted)
-        usage = usage_of(attempted.answer)
+        usage = call.priced(attempted.candidate, usage_of(attempted.answer))
         body = body_of(attempted.answer, usage)
     except BaseException as error:
         await void(call, error)
@@ -109,16 +109,22 @@ async def complete_chat(gateway: Gateway, caller: Caller, request: ChatRequest, 
     return await run(gateway, caller, request, options, start, usage_of, body_of)
 
 
-async def embed(gateway: Gateway, caller: Caller, request: EmbedRequest, options: Options) -> Answer:
-    """OpenAI's list of embeddings, in the order of the inputs, with usage and its cost. Raises AIGError."""
+async def operate(
+    gateway: Gateway,
+    caller: Caller,
+    request: Operation[ResultT],
+    options: Options,
+    ask: Callable[[Adapter, Upstream], Awaitable[ResultT]],
+) -> Answer:
+    """The answer to a request of any modality but chat, with usage and its cost. Raises AIGError."""
 
-    async def start(adapter: Adapter, upstream: Upstream, _: int) -> EmbedResult:
-        return await adapter.embed.embed(upstream, request)
+    async def start(adapter: Adapter, upstream: Upstream, _: int) -> ResultT:
+        return await ask(adapter, upstream)
 
-    def usage_of(result: EmbedResult) -> Usage:
-        return result.usage or request.estimate()
+    def usage_of(result: ResultT) -> Usage:
+        return result.usage or request.estimate(result)
 
-    return await run(gateway, caller, request, options, start, usage_of, embedding.answer_body)
+    return await run(gateway, caller, request, options, start, usage_of, request.answer)
 
 
 async def reach(gateway: Gateway, provider: Provider) -> Reach:

@@ -12,7 +12,16 @@ from aig.health import Minute
 from aig.keys import Caller, Credential
 from aig.limits import Limits
 from aig.modalities.chat import ChatAdapter
+from aig.modalities.classify import ClassifyAdapter
+from aig.modalities.detect import DetectAdapter
 from aig.modalities.embed import EmbedAdapter
+from aig.modalities.image import ImageAdapter
+from aig.modalities.moderate import ModerateAdapter
+from aig.modalities.ocr import OcrAdapter
+from aig.modalities.rerank import RerankAdapter
+from aig.modalities.speak import SpeakAdapter
+from aig.modalities.transcribe import TranscribeAdapter
+from aig.modalities.translate import TranslateAdapter
 from aig.money.hold import Hold, Settlement
 from aig.money.ledger import Credit, Debit, Loss, Refund, Spend, Wallet
 from aig.payments import Checkout, Phase, TopUp
@@ -228,6 +237,33 @@ class Adapter(Protocol):
 
     @property
     def embed(self) -> EmbedAdapter: ...
+
+    @property
+    def image(self) -> ImageAdapter: ...
+
+    @property
+    def transcribe(self) -> TranscribeAdapter: ...
+
+    @property
+    def speak(self) -> SpeakAdapter: ...
+
+    @property
+    def moderate(self) -> ModerateAdapter: ...
+
+    @property
+    def translate(self) -> TranslateAdapter: ...
+
+    @property
+    def classify(self) -> ClassifyAdapter: ...
+
+    @property
+    def detect(self) -> DetectAdapter: ...
+
+    @property
+    def ocr(self) -> OcrAdapter: ...
+
+    @property
+    def rerank(self) -> RerankAdapter: ...
 
 
 class Adapters(Protocol):

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from aig.catalog.model import Provider
 from aig.modalities.chat import ChatAdapter, ChatChunk, ChatRequest, ChatResult
@@ -28,7 +28,7 @@ class Counted:
 
     def get(self, provider: Provider) -> Adapter:
         real = self._registry.get(provider)
-        return _CountedAdapter(_CountedChat(self, real.chat), real.embed)
+        return cast("Adapter", _CountedAdapter(_CountedChat(self, real.chat), real.embed))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NoReturn, get_args
+from typing import Any, Literal, NoReturn, cast, get_args
 
 from typing_extensions import override
 
@@ -81,7 +81,7 @@ class _Upstream:
 
     def get(self, provider: Provider) -> Adapter:
         real = self._registry.get(provider)
-        return _DeadlyAdapter(_DeadlyChat(real.chat, self._point), real.embed)
+        return cast("Adapter", _DeadlyAdapter(_DeadlyChat(real.chat, self._point), real.embed))
 
 
 @dataclass(frozen=True, slots=True)

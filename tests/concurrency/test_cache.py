@@ -5,9 +5,9 @@ import json
 import signal
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pytest
 
@@ -19,9 +19,9 @@ from aig.errors import AIGError, UpstreamError
 from aig.keys import Caller
 from aig.modalities import embed_body
 from aig.modalities.chat import ChatChunk, ChatRequest, ChatResult
-from aig.modalities.embed import EmbedAdapter
+from aig.modalities.embed import EmbedAdapter, EmbedResult
 from aig.modalities.upstream import Upstream
-from aig.pipeline import Answer, complete_chat, embed
+from aig.pipeline import Answer, complete_chat, operate
 from aig.ports import Adapter, StoreBusy
 from aig_providers.registry import Registry
 from tests.builders import a_key
@@ -47,7 +47,7 @@ class Directed:
 
     def get(self, provider: Provider) -> Adapter:
         real = self._registry.get(provider)
-        return _DirectedAdapter(_DirectedChat(self, real), real.embed)
+        return cast("Adapter", _DirectedAdapter(_DirectedChat(self, real), real.embed))
 
     async def asked(self) -> None:
         self.calls += 1
@@ -122,8 +122,12 @@ async def test_fifty_embeddings_at_once_make_one_answer(core: Core) -> None:
     tenant = await core.tenant(RICH)
     gateways = core.gateways(Counted())
     request = embed_body.parse({"model": "sandbox/embed", "input": ["one", "two"]})
+
+    def ask(adapter: Adapter, upstream: Upstream) -> Awaitable[EmbedResult]:
+        return adapter.embed.embed(upstream, request)
+
     answers: list[Answer] = await asyncio.gather(
-        *[embed(gateways[at % 4], tenant.caller, request, OPTIONS) for at in range(AT_ONCE)]
+        *[operate(gateways[at % 4], tenant.caller, request, OPTIONS, ask) for at in range(AT_ONCE)]
     )
     assert Counter(answer.receipt.cache for answer in answers) == {"miss": 1, "hit": AT_ONCE - 1}
     assert all(answer.body["data"] == answers[0].body["data"] for answer in answers)

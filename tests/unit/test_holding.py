@@ -23,7 +23,7 @@ from aig.ports import HoldRefused, Limit, StoreBusy
 from aig.thresholds import Marker
 from tests.unit.calls import CALLER, PRICES, Scene, candidate
 
-DEMAND = Demand(("v/m",), frozenset({"chat"}), 1000, 600)
+DEMAND = Demand(("v/m",), frozenset({"chat"}), 1000, 600, may_be_short=True)
 WHOLE = (1000 * 1_000 + 600 * 2_000) * 105 // 100
 DAILY = Limits("key_1", cap=10 * WHOLE, reset="daily")
 CAPPED = replace(CALLER, limits=(DAILY,))

@@ -76,7 +76,7 @@ def _consumed(
 ) -> Usage | None:
     """What the parts that were done come to."""
     done = [
-        task.result().usage or replace(request, inputs=part).estimate()
+        task.result().usage or replace(request, inputs=part).estimate(task.result())
         for part, task in zip(parts, tasks, strict=True)
         if task.done() and not task.cancelled() and task.exception() is None
     ]

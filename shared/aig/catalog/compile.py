@@ -13,6 +13,7 @@ from aig.catalog.bounds import (
     check_since,
     read_price,
 )
+from aig.catalog.model import OPERATIONS
 from aig.modalities.upstream import QUIRKS, Timeouts
 from aig.modalities.usage import TOKEN_UNITS, Unit
 from aig.money.pricing import MINUTES_A_DAY
@@ -26,16 +27,22 @@ _SPAN = re.compile(r"(\d{2}):([0-5]\d)-(\d{2}):([0-5]\d)")
 CAPABILITIES = frozenset(
     {"chat", "stream", "tools", "json_schema", "vision", "audio", "files", "reasoning"}
     | {"embed", "token_ids", "dimensions", "input_type"}
+    | {"image", "edit", "mask", "speak", "transcribe", "words", "segments", "into_english"}
+    | {"moderate", "texts", "translate", "detect_language", "classify", "labels", "detect", "ocr", "rerank"}
 )
 MODALITIES = frozenset(
     {"text", "embedding", "image", "speech", "transcription", "moderation", "translation", "classification"}
     | {"detection", "ocr", "rerank", "video", "music", "three_d", "turn_detection"}
 )
+_AS_THEY_ARE = (
+    *("context", "max_output", "licence", "sandbox", "successor", "knowledge", "dimensions", "image_tokens"),
+    "unavailable",
+)
 _NEEDED: Mapping[str, tuple[Unit, ...]] = {"text": ("input_tokens", "output_tokens"), "embedding": ("input_tokens",)}
 _PROVIDER_FIELDS = frozenset({"title", "wire", "base_url", "key", "max_tokens_field", "timeouts", "quirks"})
 _MODEL_FIELDS = frozenset(
     {"slug", "title", "modality", "capabilities", "context", "max_output", "released", "knowledge", "licence"}
-    | {"deprecated", "successor", "quality", "dimensions", "image_tokens", "sandbox", "offer"}
+    | {"deprecated", "successor", "quality", "dimensions", "image_tokens", "sandbox", "unavailable", "offer"}
 )
 _OFFER_FIELDS = frozenset(
     {"provider", "id", "usd_per_million", "usd_per_unit", "above", "tiers", "hours", "source", "date", "quirks"}
@@ -200,8 +207,7 @@ def _model(row: Mapping[str, Any], providers: Mapping[str, Any]) -> dict[str, An
         raise ValueError(f"{place}: unknown modality or capabilities {sorted(unknown)}")
     _check_sizes(place, row)
     compiled: dict[str, Any] = {key: row[key] for key in ("slug", "title", "modality")}
-    names = ("context", "max_output", "licence", "sandbox", "successor", "knowledge", "dimensions", "image_tokens")
-    compiled |= {key: row[key] for key in names if key in row}
+    compiled |= {key: row[key] for key in _AS_THEY_ARE if key in row}
     compiled |= {key: _date(place, row, key) for key in ("released", "deprecated") if key in row}
     if compiled.get("deprecated", "9999") < compiled.get("released", ""):
         raise ValueError(f"{place}: is switched off before it is released")
@@ -212,6 +218,8 @@ def _model(row: Mapping[str, Any], providers: Mapping[str, Any]) -> dict[str, An
     for offer in compiled["offers"]:
         if any(offer.get(name, 0) >= row.get(name, 1) for name in ("context", "max_output") if name in offer):
             raise ValueError(f"{place} at {offer['provider']}: context and max_output are for an offer that has less")
+    if OPERATIONS.keys() & set(row["capabilities"]):
+        _check_callable(place, compiled)
     _check_alike(place, compiled)
     check_elsewhere(place, compiled["offers"])
     providers_used = [offer["provider"] for offer in compiled["offers"]]
@@ -220,6 +228,15 @@ def _model(row: Mapping[str, Any], providers: Mapping[str, Any]) -> dict[str, An
     if len(set(providers_used)) < len(providers_used):
         raise ValueError(f"{place}: a provider has two offers; a hold keeps one price for each provider")
     return compiled
+
+
+def _check_callable(place: str, model: Mapping[str, Any]) -> None:
+    """What can be called must cost something that is known, even if that is nothing."""
+    if "unavailable" in model:
+        raise ValueError(f"{place}: has a capability that it can be called for, and is marked as unavailable")
+    for offer in model["offers"]:
+        if not offer["prices"]["rates"]:
+            raise ValueError(f"{place} at {offer['provider']}: can be called, and has no price")
 
 
 def _check_alike(place: str, model: Mapping[str, Any]) -> None:

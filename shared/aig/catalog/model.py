@@ -17,8 +17,20 @@ CATALOG_FILE = "catalog.json"
 
 IMAGE_TOKENS = 16_384  # at most, of a picture; a model that counts more says so in its row
 
-# What this version can be asked for. Models of other modalities are listed, and marked as not available.
-SERVED_MODALITIES = frozenset({"text", "embedding"})
+# What a model can be called for, by the modality whose models mostly do it. Some of them do more than one of these.
+OPERATIONS: Mapping[str, str] = {
+    "chat": "text",
+    "embed": "embedding",
+    "image": "image",
+    "transcribe": "transcription",
+    "speak": "speech",
+    "moderate": "moderation",
+    "translate": "translation",
+    "classify": "classification",
+    "detect": "detection",
+    "ocr": "ocr",
+    "rerank": "rerank",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +108,12 @@ class Model:
     quality: Quality | None = None
     dimensions: tuple[int, ...] = ()
     image_tokens: int = IMAGE_TOKENS  # the most that a picture may count as
+    unavailable: str | None = None  # why it is listed only
 
     @property
     def served(self) -> bool:
-        return self.modality in SERVED_MODALITIES
+        """Whether there is an endpoint that it can be called at. Others are listed, and marked as not available."""
+        return not self.capabilities.isdisjoint(OPERATIONS)
 
     @property
     def vendor(self) -> str:
@@ -174,6 +188,7 @@ def parse(data: Mapping[str, Any]) -> Catalog:
             quality=Quality(**row["quality"]) if "quality" in row else None,
             dimensions=tuple(row.get("dimensions", ())),
             image_tokens=row.get("image_tokens", IMAGE_TOKENS),
+            unavailable=row.get("unavailable"),
         )
         for row in data["models"]
     }

@@ -4,10 +4,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from aig.catalog.model import Catalog, Model, Offer
+from aig.catalog.model import OPERATIONS, Catalog, Model, Offer
 from aig.errors import AIGError, Forbidden, InvalidRequest, ProviderUnavailable
 from aig.health import State
-from aig.modalities.demand import Demand
+from aig.modalities.demand import UNBOUNDED_TOKENS, Demand
+from aig.modalities.usage import COUNT_UNITS
+from aig.money.pricing import has_price, price_of
 
 Routing = Literal["auto", "cost", "speed", "quality"]
 
@@ -24,9 +26,17 @@ _FIELD = {
     "files": "messages",
     "token_ids": "input",
     "dimensions": "dimensions",
+    "edit": "image",
+    "mask": "mask",
+    "words": "timestamp_granularities",
+    "segments": "timestamp_granularities",
+    "into_english": "model",
+    "texts": "input",
+    "labels": "labels",
+    "detect_language": "source_lang",
 }
+_DOES = {"image": "make pictures", "ocr": "read pictures"}
 _OWN_PRICES = frozenset({"flex", "priority"})  # service tiers that only an offer with a price for them serves
-_MODALITY_OF = {"chat": "text", "embed": "embedding"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +52,8 @@ class Candidate:
 
     @property
     def context(self) -> int:
-        return self.offer.context or self.model.context
+        """Tokens of a prompt; of a model that is not told to bound it, as many as there are."""
+        return self.offer.context or self.model.context or UNBOUNDED_TOKENS
 
     @property
     def max_output(self) -> int:
@@ -97,21 +108,20 @@ def _not_set_up(models: Sequence[Model], demand: Demand, situation: Situation) -
 
 def require(model: Model, demand: Demand) -> None:
     """Raises InvalidRequest for what the model cannot do."""
-    for capability, modality in _MODALITY_OF.items():
-        if capability in demand.capabilities and (model.modality != modality or capability not in model.capabilities):
-            raise InvalidRequest(
-                f"{model.slug} does not {capability}: it is a model of modality {model.modality}. "
-                f"GET /v1/models?modality={modality} lists those that do.",
-                code="wrong_modality",
-                param="model",
-            )
+    for operation in demand.capabilities & OPERATIONS.keys() - model.capabilities:
+        raise InvalidRequest(
+            f"{model.slug} does not {_DOES.get(operation, operation)}: it is a model of modality {model.modality}. "
+            f"GET /v1/models?capability={operation} lists those that do.",
+            code="wrong_modality",
+            param="model",
+        )
     missing = sorted(demand.capabilities - model.capabilities)
     if missing:
         raise InvalidRequest(
             f"{model.slug} does not support {', '.join(missing)}. "
             f"GET /v1/models?capability={missing[0]} lists models that do.",
             code="unsupported_parameter",
-            param=demand.reasoning_field if missing[0] == "reasoning" else _FIELD.get(missing[0]),
+            param=demand.fields.get(missing[0], _FIELD.get(missing[0])),
         )
 
 
@@ -151,7 +161,12 @@ def _expected_cost(offer: Offer, demand: Demand) -> int:
     rates = offer.prices.rates
     read = max(1, demand.usual_input)
     written = min(demand.output_tokens if demand.output_tokens is not None else EXPECTED_OUTPUT, EXPECTED_OUTPUT)
-    return rates["input_tokens"] * read + (rates["output_tokens"] * written * demand.samples if written else 0)
+    cost = sum(price * demand.counts.get(unit, 0) for unit, price in rates.items() if unit in COUNT_UNITS)
+    if has_price("input_tokens", rates):
+        cost += price_of("input_tokens", rates) * read
+    if written and has_price("output_tokens", rates):
+        cost += price_of("output_tokens", rates) * written * demand.samples
+    return cost
 
 
 def _allowed(model: Model, demand: Demand) -> Sequence[Offer]:

@@ -102,7 +102,8 @@ class ChatRequest:
             output_units=output_units,
             preferences=body.get("provider") or {},
             service_tier=body.get("service_tier"),
-            reasoning_field=reasoning_field(body),
+            may_be_short=True,
+            fields={"reasoning": asks} if (asks := reasoning_field(body)) else {},
             sampling=tuple(name for name, usual in SAMPLING.items() if body.get(name) not in (None, usual)),
             image_hosts=self.image_hosts,
         )

@@ -20,8 +20,10 @@ class Demand:
     """`models` are slugs to try in order, none meaning any; token counts are upper bounds, None is unbounded.
 
     `images` are not among the input tokens: how many those of a picture are, the model decides. `input_units` and
-    `output_units` are the classes that its tokens may turn out to be of. `sampling` names the settings of sampling that
-    are asked to be other than usual, which some models refuse; `reasoning_field` is what asks for reasoning.
+    `output_units` are the classes that its tokens may turn out to be of; `counts` bounds what is billed by other units.
+    `may_be_short` says that fewer output tokens than that are worth something. `sampling` names the settings of
+    sampling that are asked to be other than usual, which some models refuse; `fields` names what asks for a
+    capability, where that is no matter of course.
     """
 
     models: tuple[str, ...]
@@ -33,10 +35,12 @@ class Demand:
     images: int = 0
     input_units: frozenset[Unit] = TEXT_IN
     output_units: frozenset[Unit] = TEXT_OUT
+    counts: Mapping[Unit, int] = field(default_factory=dict)
+    may_be_short: bool = False
     preferences: Mapping[str, Any] = field(default_factory=dict)
     service_tier: str | None = None
     sampling: tuple[str, ...] = ()
-    reasoning_field: str | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)
     image_hosts: frozenset[str] = frozenset()
 
     @property

@@ -62,10 +62,19 @@ class EmbedRequest:
         }
         return CacheForm(modality="embeddings", parameters=parameters, deterministic=True)
 
-    def estimate(self) -> Usage:
+    def estimate(self, _: "EmbedResult") -> Usage:
         """Four bytes a token, the usual figure for English; a token id is one."""
         tokens = sum(len(text) if isinstance(text, tuple) else -(-len(text.encode()) // 4) for text in self.inputs)
         return Usage({"input_tokens": tokens}, estimated=True)
+
+    def answer(self, result: "EmbedResult", usage: Usage) -> dict[str, Any]:
+        """OpenAI's `list` of embeddings, without the model's name and the cost."""
+        tokens = usage.total(INPUT_UNITS)
+        counted: dict[str, Any] = {"prompt_tokens": tokens, "total_tokens": tokens}
+        if usage.estimated:
+            counted["estimated"] = True
+        data = [{"object": "embedding", "index": at, "embedding": vector} for at, vector in enumerate(result.vectors)]
+        return {"object": "list", "data": data, "usage": counted}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,16 +120,6 @@ def encoded(vector: Any, encoding: Encoding) -> Vector:
     if isinstance(vector, str):
         return vector if encoding == "base64" else numbers.tolist()
     return base64.b64encode(numbers.tobytes()).decode() if encoding == "base64" else vector
-
-
-def answer_body(result: EmbedResult, usage: Usage) -> dict[str, Any]:
-    """OpenAI's `list` of embeddings, without the model's name and the cost."""
-    tokens = usage.total(INPUT_UNITS)
-    counted: dict[str, Any] = {"prompt_tokens": tokens, "total_tokens": tokens}
-    if usage.estimated:
-        counted["estimated"] = True
-    data = [{"object": "embedding", "index": at, "embedding": vector} for at, vector in enumerate(result.vectors)]
-    return {"object": "list", "data": data, "usage": counted}
 
 
 def batches(inputs: Sequence[Text], max_batch: int, max_batch_tokens: int | None) -> Iterator[tuple[Text, ...]]:

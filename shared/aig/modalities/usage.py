@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 # Disjoint: a cached input token is not an input token, a reasoning token is not an output token.
 TokenUnit = Literal[
@@ -26,6 +26,8 @@ Unit = TokenUnit | CountUnit
 TOKEN_UNITS: frozenset[str] = frozenset(get_args(TokenUnit))
 COUNT_UNITS: frozenset[str] = frozenset(get_args(CountUnit))
 UNITS: frozenset[str] = TOKEN_UNITS | COUNT_UNITS
+# What is known from the request and the answer alone: a count of ours is as good as the provider's.
+COUNTED_EXACTLY: frozenset[str] = frozenset({"characters", "images"})
 
 INPUT_UNITS: tuple[Unit, ...] = (
     "input_tokens",
@@ -63,3 +65,9 @@ class Usage:
 
     def total(self, units: tuple[Unit, ...]) -> int:
         return sum(self.units.get(unit, 0) for unit in units)
+
+
+def units_json(usage: Usage) -> dict[str, Any]:
+    """The counts that are not zero, by their unit; `estimated` where nobody but us has counted."""
+    counted: dict[str, Any] = {unit: count for unit, count in usage.units.items() if count}
+    return counted | {"estimated": True} if usage.estimated else counted

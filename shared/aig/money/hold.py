@@ -1,10 +1,10 @@
 """The first phase of a charge: how much to set aside, and what becomes of it."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from aig.modalities.usage import INPUT_UNITS, OUTPUT_UNITS, Unit, Usage
-from aig.money.pricing import Prices, Rates, charge, price_of
+from aig.modalities.usage import COUNT_UNITS, INPUT_UNITS, OUTPUT_UNITS, Unit, Usage
+from aig.money.pricing import Prices, Rates, charge, has_price, price_of
 from aig.money.units import Nano, Pico
 
 MIN_OUTPUT_TOKENS = 256
@@ -12,13 +12,18 @@ MIN_OUTPUT_TOKENS = 256
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Upper bounds of a run: its input, output tokens for each of `samples` answers, and the classes of both."""
+    """Upper bounds of a run: its input, output tokens for each of `samples` answers, and the classes of both.
+
+    `counts` bounds the units that are not tokens. `least_output` are the output tokens that are worth a run.
+    """
 
     input_tokens: int
     output_tokens: int
     samples: int = 1
     input_units: Collection[Unit] = INPUT_UNITS
     output_units: Collection[Unit] = OUTPUT_UNITS
+    counts: Mapping[Unit, int] = field(default_factory=dict)
+    least_output: int = MIN_OUTPUT_TOKENS
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +44,22 @@ class Quote:
 
 
 def _dearest(bounds: Bounds, rates: Rates) -> Prices:
-    """Input and output at the price of their dearest class: which class a token will be of, nobody knows before."""
-    dearest: dict[Unit, Pico] = {"input_tokens": max(price_of(unit, rates) for unit in bounds.input_units)}
-    if bounds.output_tokens:
-        dearest["output_tokens"] = max(price_of(unit, rates) for unit in bounds.output_units)
+    """Input and output at the price of their dearest class: which class a token will be of, nobody knows before.
+
+    What has no price is never charged, and so needs no hold. What is not a token and has one must be bounded.
+    """
+    dearest: dict[Unit, Pico] = {unit: price for unit, price in rates.items() if unit in COUNT_UNITS}
+    tokens: Sequence[tuple[Unit, Collection[Unit]]]
+    tokens = (("input_tokens", bounds.input_units), ("output_tokens", bounds.output_units))
+    for unit, classes in tokens:
+        dearest[unit] = max((price_of(one, rates) for one in classes if has_price(one, rates)), default=Pico(0))
     return Prices(dearest)
+
+
+def _most(bounds: Bounds, output_tokens: int, rates: Rates) -> Usage:
+    """The usage that no honest run exceeds. Raises KeyError for a unit with a price and without a bound."""
+    units = {unit: bounds.counts[unit] for unit in rates if unit in COUNT_UNITS}
+    return Usage({**units, "input_tokens": bounds.input_tokens, "output_tokens": output_tokens})
 
 
 def _amount(bids: Sequence[Bid], output_tokens: int) -> Nano:
@@ -51,9 +67,8 @@ def _amount(bids: Sequence[Bid], output_tokens: int) -> Nano:
     for bid in bids:
         bounds = bid.bounds
         output = min(output_tokens, bounds.output_tokens) * bounds.samples
-        usage = Usage({"input_tokens": bounds.input_tokens, "output_tokens": output})
         amounts += [
-            charge(usage, _dearest(bounds, rates))
+            charge(_most(bounds, output, rates), _dearest(bounds, rates))
             for rates in bid.prices.possible_rates(bounds.input_tokens, bid.service_tier)
         ]
     return max(amounts)
@@ -72,10 +87,10 @@ def worst_case(bids: Sequence[Bid]) -> Quote:
 def affordable(bids: Sequence[Bid], room: int) -> Quote | None:
     """The largest quote within `room` nano-USD, or None if not even a short answer fits.
 
-    Worth running: the whole input and at least 256 output tokens (or all that were asked for, if fewer).
+    Worth running: the whole input and the least output of each, or all that was asked for, if that is less.
     """
     high = _most_output(bids)
-    low = min(MIN_OUTPUT_TOKENS, high)
+    low = max(min(bid.bounds.least_output, bid.bounds.output_tokens) for bid in bids)
     if _amount(bids, low) > room:
         return None
     while low < high:  # the price is monotonic in the tokens: bisect

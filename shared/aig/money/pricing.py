@@ -117,6 +117,14 @@ def price_of(unit: Unit, rates: Rates) -> Pico:
     return rates[unit]
 
 
+def has_price(unit: Unit, rates: Rates) -> bool:
+    try:
+        price_of(unit, rates)
+    except KeyError:
+        return False
+    return True
+
+
 def _list_price(usage: Usage, prices: Prices) -> int:
     rates = prices.rates_for(usage.total(INPUT_UNITS), usage.service_tier)
     return sum(count * price_of(unit, rates) for unit, count in usage.units.items() if count)

@@ -191,4 +191,4 @@ def test_an_estimate_is_four_bytes_a_token_rounded_up() -> None:
 def test_reasoning_is_needed_by_who_asks_for_it(asked: dict[str, Any], field: str | None) -> None:
     demand = request(**asked).demand
     assert demand.capabilities == {"chat", *(["reasoning"] if field else [])}
-    assert demand.reasoning_field == field
+    assert demand.fields.get("reasoning") == field

@@ -16,7 +16,6 @@ from aig.modalities.embed import (
     EmbedResult,
     Encoding,
     Text,
-    answer_body,
     batches,
     encoded,
     from_base64,
@@ -78,8 +77,9 @@ def test_what_it_asks_of_a_model() -> None:
 
 
 def test_an_estimate_is_four_bytes_a_token_and_an_id_is_one() -> None:
-    assert parse(input=["hello", "\u20ac"]).estimate() == Usage({"input_tokens": 2 + 1}, estimated=True)
-    assert parse(input=[[1, 2, 3], [4]]).estimate().units == {"input_tokens": 4}
+    none = EmbedResult([], None)
+    assert parse(input=["hello", "\u20ac"]).estimate(none) == Usage({"input_tokens": 2 + 1}, estimated=True)
+    assert parse(input=[[1, 2, 3], [4]]).estimate(none).units == {"input_tokens": 4}
 
 
 @given(st.lists(texts, max_size=40), st.integers(1, 7), st.none() | st.integers(1, 60))
@@ -147,7 +147,9 @@ def test_the_greatest_float32_is_a_number() -> None:
 
 @pytest.mark.parametrize("estimated", [False, True])
 def test_the_answer_is_openais_list(estimated: bool) -> None:
-    body = answer_body(EmbedResult([[1.0], [2.0]], None), Usage({"input_tokens": 3}, estimated=estimated))
+    body = parse(input=["a", "b"]).answer(
+        EmbedResult([[1.0], [2.0]], None), Usage({"input_tokens": 3}, estimated=estimated)
+    )
     told = {"estimated": True} if estimated else {}
     assert body == {
         "object": "list",

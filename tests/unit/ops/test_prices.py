@@ -24,14 +24,14 @@ def catalog() -> Catalog:
         "source": "s",
         "date": "2026-01-01",
     }
-    model = {"slug": "google/x", "title": "X", "modality": "text", "capabilities": [], "context": 9, "max_output": 9}
+    model = {"slug": "google/x", "title": "X", "modality": "text", "capabilities": ["chat"], "context": 9, "max_output": 9}
     return parse(
         {
             "providers": {"google": {"title": "G", "wire": "google"}},
             "models": [
                 {**model, "offers": [offer]},
                 {**model, "slug": "google/y", "offers": [{**offer, "id": "gemini-y"}]},
-                {**model, "slug": "google/z", "modality": "image", "offers": [offer]},
+                {**model, "slug": "google/z", "capabilities": [], "offers": [offer]},
             ],
         }
     )

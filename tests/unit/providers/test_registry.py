@@ -14,9 +14,12 @@ def provider(wire: str) -> Provider:
 
 def test_a_wire_is_a_module() -> None:
     registry = Registry()
-    assert registry.get(provider("openai_compatible")) is openai_compatible.ADAPTER
-    assert registry.get(provider("sandbox")) is sandbox.ADAPTER
-    assert registry.get(provider("sandbox")) is sandbox.ADAPTER
+    found: object = registry.get(provider("openai_compatible"))
+    assert found is openai_compatible.ADAPTER
+    another: object = registry.get(provider("sandbox"))
+    assert another is sandbox.ADAPTER
+    again: object = registry.get(provider("sandbox"))
+    assert again is another
 
 
 @pytest.mark.parametrize("wire", ["../os", "os.path", "", "Sandbox", "sandbox ", "no_such_wire", "wire"])
