@@ -33,11 +33,12 @@ MAX_LINE_BYTES = 8 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """A POST of JSON: what `build_request` of an adapter makes."""
+    """What `build_request` of an adapter makes."""
 
     url: str
     headers: Mapping[str, str]
     body: bytes
+    method: Literal["POST", "GET"] = "POST"
 
 
 def post_json(upstream: Upstream, path: str, body: Mapping[str, Any]) -> HttpRequest:
@@ -118,8 +119,13 @@ class Client:
         session = await self._open()
         self._in_use += 1
         try:
-            async with session.post(
-                request.url, data=request.body, headers=request.headers, allow_redirects=False, timeout=limit
+            async with session.request(
+                request.method,
+                request.url,
+                data=request.body or None,
+                headers=request.headers,
+                allow_redirects=False,
+                timeout=limit,
             ) as response:
                 yield _HttpReply(response)
         except (aiohttp.ClientError, OSError) as error:
@@ -397,6 +403,31 @@ async def events(
             if is_last(payload):
                 await finish(reply)
                 return
+
+
+async def pieces(
+    post: Post, request: HttpRequest, upstream: Upstream, read_detail: ReadDetail = common_detail
+) -> AsyncGenerator[bytes, None]:
+    """The bytes of a 200, as they come: audio. Raises UpstreamError, also for an answer of nothing."""
+    timeouts, total = upstream.timeouts, 0
+    async with AsyncExitStack() as stack:
+
+        async def head() -> tuple[Reply, bytes]:
+            reply = await stack.enter_async_context(post(request, timeouts))
+            if reply.status != 200:
+                body = await read_all(reply)
+                raise status_error(reply.status, reply.headers, body, request.body, read_detail)
+            return reply, await reply.read_some()
+
+        reply, piece = await within(timeouts.first_byte, head())
+        while piece:
+            yield piece
+            total += len(piece)
+            if total > MAX_BODY_BYTES:
+                raise UpstreamError("malformed")
+            piece = await within(timeouts.idle, reply.read_some())
+    if not total:
+        raise UpstreamError("malformed")
 
 
 def parse_object(payload: bytes) -> dict[str, Any]:

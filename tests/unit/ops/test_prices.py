@@ -24,7 +24,14 @@ def catalog() -> Catalog:
         "source": "s",
         "date": "2026-01-01",
     }
-    model = {"slug": "google/x", "title": "X", "modality": "text", "capabilities": ["chat"], "context": 9, "max_output": 9}
+    model = {
+        "slug": "google/x",
+        "title": "X",
+        "modality": "text",
+        "capabilities": ["chat"],
+        "context": 9,
+        "max_output": 9,
+    }
     return parse(
         {
             "providers": {"google": {"title": "G", "wire": "google"}},
