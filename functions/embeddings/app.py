@@ -22,12 +22,7 @@ gateway = container.gateway(Registry())
 authenticated = Authenticator(container.keys, container.secrets, container.clock)
 
 
-async def _close() -> None:
-    await CLIENT.close()
-    await container.close()
-
-
-app = create_app("AIgateway embeddings", container.ids, container.telemetry, _close)
+app = create_app("AIgateway embeddings", container.ids, container.telemetry, CLIENT.close, container.close)
 
 
 @app.post("/v1/embeddings", **EMBEDDINGS)

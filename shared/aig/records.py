@@ -8,7 +8,23 @@ from aig.modalities.usage import Unit
 from aig.money.units import Nano
 
 KEPT_S = 30 * 24 * 3600
-Operation = Literal["chat.completions", "embeddings"]
+Operation = Literal[
+    "chat.completions",
+    "embeddings",
+    "images.generations",
+    "images.edits",
+    "audio.transcriptions",
+    "audio.translations",
+    "audio.speech",
+    "moderations",
+    "translations",
+    "classifications",
+    "detections",
+    "ocr",
+    "rerank",
+]
+# Whose answers are not worth their room: who has the request can have them again.
+_LARGE: frozenset[Operation] = frozenset({"embeddings", "images.generations", "images.edits", "audio.speech"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +37,7 @@ class Recording:
 
     @property
     def keeps_answer(self) -> bool:
-        """Vectors are not worth their room: who has the texts can have them again."""
-        return self.request is not None and self.operation != "embeddings"
+        return self.request is not None and self.operation not in _LARGE
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,13 @@
 import asyncio
 import secrets
 import time
+from collections.abc import Mapping
 from urllib.parse import quote
 
 from yarl import URL
 
 from aig.aws import http1
-from aig.aws.sigv4 import Credentials, sign_object
+from aig.aws.sigv4 import Credentials, presign_object, sign_object
 
 _CONNECT_S, _TOTAL_S = 2.0, 10.0
 _ATTEMPTS = 3
@@ -29,6 +30,7 @@ class Bucket:
         self._root = f"/{name}/" if endpoint else "/"
         port = "" if url.is_default_port() else f":{url.port}"
         self._host = f"{url.host}{port}"
+        self._origin = f"{url.scheme}://{self._host}"
         self._http = http1.Client(url, _CONNECT_S, _TOTAL_S)
 
     async def close(self) -> None:
@@ -48,6 +50,15 @@ class Bucket:
         status, _ = await self._call("PUT", key, data)
         if status != 200:
             raise BlobError(str(status))
+
+    def link(self, method: str, key: str, seconds: int, headers: Mapping[str, str] | None = None) -> str:
+        """A URL that lets anybody send this one request until so many seconds have passed, with these headers."""
+        path = self._root + quote(key, safe="/-_.~")
+        timestamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        query = presign_object(
+            self._credentials, self._region, method, self._host, path, timestamp, seconds, headers or {}
+        )
+        return f"{self._origin}{path}?{query}"
 
     async def _call(self, method: str, key: str, payload: bytes) -> tuple[int, bytes]:
         attempt = 1

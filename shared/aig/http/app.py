@@ -76,15 +76,15 @@ async def _render(request: Request, error: Exception) -> Response:
 
 
 def create_app(
-    title: str, ids: Ids, telemetry: Telemetry, close: Callable[[], Awaitable[None]] | None = None, **more: Any
+    title: str, ids: Ids, telemetry: Telemetry, *close: Callable[[], Awaitable[None]], **more: Any
 ) -> FastAPI:
-    """An app without routes. `close` is awaited when the server stops."""
+    """An app without routes. Each of `close` is awaited when the server stops."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        if close is not None:
-            await close()
+        for each in close:
+            await each()
 
     app = FastAPI(
         title=title,

@@ -10,8 +10,9 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
+from aig.http.patient import PATIENCE_S, PatientWriter
+
 KEEP_ALIVE_S = 10.0
-PATIENCE_S = 30.0
 _DONE = b"data: [DONE]\n\n"
 _COMMENT = b": keep-alive\n\n"
 
@@ -19,8 +20,7 @@ _COMMENT = b": keep-alive\n\n"
 class EventStream(Response):
     """Sends each object as soon as it is there, a comment after ten silent seconds, `[DONE]` at the end.
 
-    It does not watch for the client to go away: in the cloud nobody would tell it, and the charge is in the last step.
-    A client that takes nothing for half a minute is sent no more, and the objects are taken to their end all the same.
+    It does not watch for the client to go away: the objects are taken to their end, for the charge is in the last step.
     """
 
     media_type = "text/event-stream"
@@ -42,33 +42,22 @@ class EventStream(Response):
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         loop = asyncio.get_running_loop()
-        sent_at, reading = loop.time(), True
+        writer = PatientWriter(send, self._patience)
 
         async def keep_alive() -> None:
             while True:
-                wait = sent_at + self._keep_alive - loop.time()
+                wait = writer.sent_at + self._keep_alive - loop.time()
                 if wait > 0:
                     await asyncio.sleep(wait)
                 else:
-                    await write(_COMMENT)
-
-        async def write(data: bytes, *, more: bool = True) -> None:
-            nonlocal sent_at, reading
-            sent_at = loop.time()
-            if not reading:
-                return
-            try:
-                async with asyncio.timeout(self._patience):
-                    await send({"type": "http.response.body", "body": data, "more_body": more})
-            except TimeoutError:
-                reading = False
+                    await writer.write(_COMMENT)
 
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         comments = asyncio.create_task(keep_alive())
         try:
             async with contextlib.aclosing(self._chunks) as chunks:
                 async for chunk in chunks:
-                    await write(b"data: " + to_json(chunk, inf_nan_mode="null") + b"\n\n")
+                    await writer.write(b"data: " + to_json(chunk, inf_nan_mode="null") + b"\n\n")
         finally:
             comments.cancel()
-        await write(_DONE, more=False)
+        await writer.write(_DONE, more=False)

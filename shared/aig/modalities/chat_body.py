@@ -5,15 +5,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from pydantic_core import to_json
 
 from aig.errors import InvalidRequest
 from aig.modalities import audio_header, image_header, json_schema
 from aig.modalities.chat import ChatRequest, Media, reasoning_field
 from aig.modalities.chat_types import ChatBody
-from aig.modalities.invalid import invalid_field
 from aig.modalities.public_url import public_host
+from aig.modalities.steering import check, named_models, schema
 
 # Where a request goes and whose key it carries is the operator's to say.
 FORBIDDEN = ("base_url", "api_base", "api_key", "extra_headers", "extra_body", "extra_query")
@@ -34,7 +34,7 @@ _ADAPTER: TypeAdapter[ChatBody] = TypeAdapter(ChatBody)
 
 def body_schema() -> dict[str, Any]:
     """The JSON schema of the body, for the OpenAPI document."""
-    return _ADAPTER.json_schema(ref_template="#/components/schemas/{model}")
+    return schema(_ADAPTER)
 
 
 def parse(body: dict[str, Any]) -> ChatRequest:
@@ -47,10 +47,7 @@ def parse(body: dict[str, Any]) -> ChatRequest:
     for name in UNSUPPORTED:
         if body.get(name) is not None:
             raise InvalidRequest(f"{name} is not supported. Remove it.", code="unsupported_parameter", param=name)
-    try:
-        checked: Any = _ADAPTER.validate_python(body)
-    except ValidationError as error:
-        raise invalid_field(error, body) from None
+    checked: Any = check(_ADAPTER, body)
     if checked.get("stream_options") and not checked.get("stream"):
         raise InvalidRequest("stream_options is only allowed with stream: true.", param="stream_options")
     capabilities = {"chat"} | _check_tools(checked) | _check_format(checked)
@@ -60,7 +57,7 @@ def parse(body: dict[str, Any]) -> ChatRequest:
         capabilities.add("audio")
     media = _check_messages(checked["messages"], capabilities)
     return ChatRequest(
-        models=_models(checked),
+        models=named_models(checked),
         body=checked,
         # Unknown fields count: which of them a provider puts into its prompt, nobody here can say.
         input_bytes=len(to_json({name: checked[name] for name in checked if name not in STEERING}))
@@ -70,12 +67,6 @@ def parse(body: dict[str, Any]) -> ChatRequest:
         cache_marks=_cache_marks(checked),
         image_hosts=_image_hosts(checked) if "vision" in capabilities else frozenset(),
     )
-
-
-def _models(body: Mapping[str, Any]) -> tuple[str, ...]:
-    """`model` first, then those of `models`; none if the gateway is to choose."""
-    named = [body.get("model") or "auto", *(body.get("models") or ())]
-    return tuple(dict.fromkeys(slug for slug in named if slug != "auto"))
 
 
 def _cache_marks(body: Mapping[str, Any]) -> frozenset[str]:

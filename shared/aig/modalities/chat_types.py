@@ -242,6 +242,7 @@ class Thinking(TypedDict):
 
 
 Slug = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+Models = Annotated[list[Slug], Field(min_length=1, max_length=8)]
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
 Stop = Annotated[str, StringConstraints(max_length=1024)]
 LogitKey = Annotated[str, StringConstraints(pattern=r"^\d{1,9}$")]
@@ -255,7 +256,7 @@ class ChatBody(TypedDict):
     """Body of POST /v1/chat/completions. Every OpenAI parameter is accepted; fields not listed here are forwarded."""
 
     model: NotRequired[Annotated[str, StringConstraints(min_length=1)] | None]
-    models: NotRequired[Annotated[list[Slug], Field(min_length=1, max_length=8)] | None]
+    models: NotRequired[Models | None]
     messages: Annotated[list[Message], Field(min_length=1, max_length=10_000, fail_fast=True)]
     max_tokens: NotRequired[Count | None]
     max_completion_tokens: NotRequired[Count | None]

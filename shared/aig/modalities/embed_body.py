@@ -2,12 +2,12 @@
 
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import ConfigDict, Discriminator, Field, StringConstraints, Tag, TypeAdapter, ValidationError, with_config
+from pydantic import Discriminator, Field, StringConstraints, Tag, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
 from aig.modalities.chat_types import ProviderPreferences
 from aig.modalities.embed import EmbedRequest, Text
-from aig.modalities.invalid import invalid_field
+from aig.modalities.steering import STRICT, check, schema
 
 MAX_INPUTS = 2048
 
@@ -28,7 +28,7 @@ def _shape(value: Any) -> str:
     return "lists of token ids" if isinstance(first, list) else "token ids" if type(first) is int else "a list of texts"
 
 
-@with_config(ConfigDict(strict=True, extra="forbid"))
+@with_config(STRICT)
 class EmbedBody(TypedDict):
     """Body of POST /v1/embeddings: OpenAI's, and `input_type` and `provider`."""
 
@@ -53,15 +53,12 @@ _ADAPTER: TypeAdapter[EmbedBody] = TypeAdapter(EmbedBody)
 
 def body_schema() -> dict[str, Any]:
     """The JSON schema of the body, for the OpenAPI document."""
-    return _ADAPTER.json_schema(ref_template="#/components/schemas/{model}")
+    return schema(_ADAPTER)
 
 
 def parse(body: dict[str, Any]) -> EmbedRequest:
     """A checked request. Raises aig.errors.InvalidRequest, naming the field."""
-    try:
-        checked = _ADAPTER.validate_python(body)
-    except ValidationError as error:
-        raise invalid_field(error, body) from None
+    checked = check(_ADAPTER, body)
     return EmbedRequest(
         model=checked["model"],
         inputs=_inputs(checked["input"]),

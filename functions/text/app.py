@@ -1,0 +1,68 @@
+"""POST /v1/moderations, /v1/translations, /v1/classifications and /v1/rerank."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+from starlette.responses import Response
+
+from aig import pipeline, wiring
+from aig.http.app import create_app
+from aig.http.auth import Authenticator
+from aig.http.body import read_json
+from aig.http.headers import call_options, receipt_headers, recorded
+from aig.http.json_answer import JsonAnswer
+from aig.keys import Caller
+from aig.modalities import classify_body, moderate_body, rerank_body, translate_body
+from aig_providers.registry import Registry
+from aig_providers.wire import CLIENT
+from functions.text.reference import CLASSIFICATIONS, MODERATIONS, RERANK, TRANSLATIONS
+
+container = wiring.container()
+gateway = container.gateway(Registry())
+authenticated = Authenticator(container.keys, container.secrets, container.clock)
+app = create_app("AIgateway text", container.ids, container.telemetry, CLIENT.close, container.close)
+
+Inferring = Annotated[Caller, Depends(authenticated("inference"))]
+
+
+@app.post("/v1/moderations", **MODERATIONS)
+async def create_moderation(request: Request, caller: Inferring) -> Response:
+    options = call_options(request)
+    sent = await read_json(request)
+    checked = moderate_body.checked(sent)
+    pictures = [await inputs.picture(one, caller) for one in moderate_body.pictures(checked)]
+    body = moderate_body.request(checked, pictures)
+    options = recorded(options, caller, "moderations", sent)
+    answer = await pipeline.operate(gateway, caller, body, options, lambda to, at: to.moderate.moderate(at, body))
+    found = {"id": f"modr_{answer.receipt.request_id}", **answer.body}
+    return JsonAnswer(found, receipt_headers(answer.receipt))
+
+
+@app.post("/v1/translations", **TRANSLATIONS)
+async def create_translation(request: Request, caller: Inferring) -> Response:
+    options = call_options(request)
+    sent = await read_json(request)
+    body = translate_body.parse(sent)
+    options = recorded(options, caller, "translations", sent)
+    answer = await pipeline.operate(gateway, caller, body, options, lambda to, at: to.translate.translate(at, body))
+    return JsonAnswer(answer.body, receipt_headers(answer.receipt))
+
+
+@app.post("/v1/classifications", **CLASSIFICATIONS)
+async def create_classification(request: Request, caller: Inferring) -> Response:
+    options = call_options(request)
+    sent = await read_json(request)
+    body = classify_body.parse(sent)
+    options = recorded(options, caller, "classifications", sent)
+    answer = await pipeline.operate(gateway, caller, body, options, lambda to, at: to.classify.classify(at, body))
+    return JsonAnswer(answer.body, receipt_headers(answer.receipt))
+
+
+@app.post("/v1/rerank", **RERANK)
+async def create_rerank(request: Request, caller: Inferring) -> Response:
+    options = call_options(request)
+    sent = await read_json(request)
+    body = rerank_body.parse(sent)
+    options = recorded(options, caller, "rerank", sent)
+    answer = await pipeline.operate(gateway, caller, body, options, lambda to, at: to.rerank.rerank(at, body))
+    return JsonAnswer(answer.body, receipt_headers(answer.receipt))

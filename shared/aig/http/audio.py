@@ -1,0 +1,31 @@
+"""Audio as the body of an answer, sent as it comes."""
+
+import contextlib
+from collections.abc import AsyncGenerator, Mapping
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from typing_extensions import override
+
+from aig.http.patient import PatientWriter
+
+
+class AudioStream(Response):
+    """Takes the pieces to their end whether or not the client does, for the charge is in the last step.
+
+    Audio has no room for an error: one that breaks off raises, and the body stays without its end.
+    """
+
+    def __init__(self, pieces: AsyncGenerator[bytes, None], media_type: str, headers: Mapping[str, str]) -> None:
+        super().__init__(None, 200, {"cache-control": "no-cache", **headers}, media_type)
+        del self.headers["content-length"]
+        self._pieces = pieces
+
+    @override
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        writer = PatientWriter(send)
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        async with contextlib.aclosing(self._pieces) as pieces:
+            async for piece in pieces:
+                await writer.write(piece)
+        await writer.write(b"", more=False)
