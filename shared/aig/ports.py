@@ -217,6 +217,20 @@ class Resolver(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What lay behind a URL. `content_type` is what its server says, without parameters: nobody should believe it."""
+
+    data: bytes
+    content_type: str | None
+
+
+class Fetch(Protocol):
+    async def fetch(self, url: str, param: str, limit: int = ...) -> Fetched:
+        """What lies behind a URL that a client gave in `param`, at most `limit` bytes. Raises InvalidRequest."""
+        ...
+
+
 class Telemetry(Protocol):
     """What is told to the operator. Never a key, a prompt or a provider's words."""
 

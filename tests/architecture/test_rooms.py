@@ -9,13 +9,14 @@ import pytest
 from tests.architecture.source import DEPLOYED, ROOT, Token, imports, name, python, tokens, tree
 
 WIRE = "layers/providers/aig_providers/wire.py"
+FETCH = "layers/providers/aig_providers/fetch.py"
 AWS_CLIENT = "shared/aig/aws/http1.py"
 BEDROCK = "layers/providers/aig_providers/bedrock.py"
 WIRING = "shared/aig/wiring.py"
 
 # Packages that open connections, and the only files that may import them.
 CLIENTS = {
-    "aiohttp": {WIRE},
+    "aiohttp": {FETCH, WIRE},
     "botocore": {BEDROCK},
     "boto3": {BEDROCK},
     "ftplib": set[str](),
@@ -40,8 +41,8 @@ CONNECTING = {
     "socketpair",
     "start_server",
 }
-# All that the standard library's socket module is used for: reading addresses, and a constant.
-SOCKET_NAMES = {"SOCK_STREAM", "inet_aton", "inet_ntoa"}
+# All that the standard library's socket module is used for: reading addresses, and constants.
+SOCKET_NAMES = {"AF_INET", "AF_INET6", "SOCK_STREAM", "inet_aton", "inet_ntoa"}
 ENVIRONMENT = {"environ", "environb", "getenv", "putenv"}
 
 # Names that would tie the code to a vendor. The sandbox and the local models are ours, and features of the product.
@@ -116,7 +117,7 @@ def said(path: Path) -> set[str]:
     return {token.text for token in tokens(path)}
 
 
-def test_sockets_are_opened_in_two_places_only() -> None:
+def test_sockets_are_opened_in_three_places_only() -> None:
     for path in CODE:
         assert strange_imports(path) == [], name(path)
         assert name(path) == AWS_CLIENT or not said(path) & CONNECTING, name(path)

@@ -1,7 +1,8 @@
 """Which URLs a user may hand us: https, no credentials, the standard port, and never an address inside a network.
 
 Literal forms are judged here; a name is judged by the addresses it resolves to, with `is_public_address`.
-The deny list is that of Svix (its resolver's `is_allowed`), with site-local, v4-compatible and Teredo added.
+The deny list is that of Svix (its resolver's `is_allowed`), with site-local, v4-compatible, v4-translated and Teredo
+added, and the one public address that is the metadata server of whoever runs on Azure.
 """
 
 import ipaddress
@@ -13,16 +14,16 @@ MAX_LENGTH = 4096
 _DENIED_V4 = [
     ipaddress.ip_network(net)
     for net in (
-        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
-        "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
-        "224.0.0.0/4", "240.0.0.0/4",
+        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "168.63.129.16/32", "169.254.0.0/16",
+        "172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15",
+        "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
     )
 ]  # fmt: skip
 _DENIED_V6 = [
     ipaddress.ip_network(net)
     for net in (
-        "::/96", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "2001::/32", "2001:db8::/32", "2002::/16", "3fff::/20",
-        "5f00::/16", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8",
+        "::/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "2001::/32", "2001:db8::/32",
+        "2002::/16", "3fff::/20", "5f00::/16", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8",
     )
 ]  # fmt: skip
 
@@ -75,4 +76,6 @@ def public_host(url: str) -> str:
         raise ValueError("its address is not public")
     if address is None and (host == "localhost" or host.endswith((".localhost", ".local", ".internal"))):
         raise ValueError("its host is not public")
+    if "%" in host:
+        raise ValueError("its address must not name a network interface")
     return host
