@@ -15,6 +15,7 @@ from aig.breaker import Opening
 from aig.catalog.model import Catalog, Model, Provider
 from aig.errors import InvalidRequest
 from aig.http.app import create_app
+from aig.http.base_url import base_url
 from aig.http.json_answer import JsonAnswer
 from aig.http.pages import list_answer
 from aig.http.reference import operation, query
@@ -188,21 +189,13 @@ async def list_provider_health() -> Response:
     return list_answer(data, name="provider")
 
 
-def _base_url(request: Request) -> str:
-    """Where this gateway is, as the client sees it."""
-    stage = request.scope.get("aws.event", {}).get("requestContext", {}).get("stage", "")
-    scheme = request.headers.get("x-forwarded-proto", request.url.scheme)
-    own_domain = ".execute-api." in request.headers.get("host", "")
-    return f"{scheme}://{request.headers.get('host', '')}{f'/{stage}' if own_domain and stage else ''}/v1"
-
-
 @app.get(
     "/llms.txt",
     **operation("readLlms", "What this gateway is, for coding agents", "models", public=True, answer="# AIgateway …"),
 )
 async def llms(request: Request) -> Response:
     missing = await _missing(gateway.catalog)
-    return PlainTextResponse(listing.llms(gateway.catalog, missing, _base_url(request)))
+    return PlainTextResponse(listing.llms(gateway.catalog, missing, f"{base_url(request, container.stage)}/v1"))
 
 
 @app.get(
@@ -211,7 +204,7 @@ async def llms(request: Request) -> Response:
 )
 async def llms_full(request: Request) -> Response:
     missing = await _missing(gateway.catalog)
-    return PlainTextResponse(listing.llms_full(gateway.catalog, missing, _base_url(request)))
+    return PlainTextResponse(listing.llms_full(gateway.catalog, missing, f"{base_url(request, container.stage)}/v1"))
 
 
 @app.get("/openapi.json", include_in_schema=False)

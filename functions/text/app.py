@@ -13,12 +13,14 @@ from aig.http.headers import call_options, receipt_headers, recorded
 from aig.http.json_answer import JsonAnswer
 from aig.keys import Caller
 from aig.modalities import classify_body, moderate_body, rerank_body, translate_body
+from aig_providers.fetch import GuardedFetcher
 from aig_providers.registry import Registry
 from aig_providers.wire import CLIENT
 from functions.text.reference import CLASSIFICATIONS, MODERATIONS, RERANK, TRANSLATIONS
 
 container = wiring.container()
 gateway = container.gateway(Registry())
+inputs = container.inputs(GuardedFetcher(gateway.resolver))
 authenticated = Authenticator(container.keys, container.secrets, container.clock)
 app = create_app("AIgateway text", container.ids, container.telemetry, CLIENT.close, container.close)
 
@@ -34,8 +36,7 @@ async def create_moderation(request: Request, caller: Inferring) -> Response:
     body = moderate_body.request(checked, pictures)
     options = recorded(options, caller, "moderations", sent)
     answer = await pipeline.operate(gateway, caller, body, options, lambda to, at: to.moderate.moderate(at, body))
-    found = {"id": f"modr_{answer.receipt.request_id}", **answer.body}
-    return JsonAnswer(found, receipt_headers(answer.receipt))
+    return JsonAnswer({"id": f"modr_{options.trace_id}", **answer.body}, receipt_headers(answer.receipt))
 
 
 @app.post("/v1/translations", **TRANSLATIONS)

@@ -231,6 +231,12 @@ class Fetch(Protocol):
         ...
 
 
+class Uploads(Protocol):
+    async def upload(self, account_id: str, upload_id: str) -> bytes | None:
+        """What this tenant has put there. Raises StoreBusy."""
+        ...
+
+
 class Telemetry(Protocol):
     """What is told to the operator. Never a key, a prompt or a provider's words."""
 

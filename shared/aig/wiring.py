@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from aig.aws.blobs import Bucket
 from aig.aws.cache import DynamoCache
 from aig.aws.events import DynamoEvents
+from aig.aws.files import S3Files
 from aig.aws.health import DynamoHealth
 from aig.aws.idempotency import DynamoIdempotency
 from aig.aws.json_api import JsonApi
@@ -29,8 +30,9 @@ from aig.call import Gateway
 from aig.catalog import model as catalog
 from aig.clock import Clock, SystemClock
 from aig.ids import Ids
+from aig.inputs import Inputs
 from aig.limits import DAY_S, FreeTier
-from aig.ports import Adapters, Secrets, Telemetry
+from aig.ports import Adapters, Fetch, Secrets, Telemetry
 from aig.topups import TopUpPorts
 from aig.traffic import Traffic
 
@@ -58,11 +60,13 @@ class Container:
     usage: DynamoUsage
     once: DynamoOnce
     cache: DynamoCache | None
+    files: S3Files | None
     secrets: Secrets
     telemetry: Telemetry
     clock: Clock
     ids: Ids
     free_tier: FreeTier | None
+    stage: str  # of the REST API: the first segment of its URL
 
     def gateway(self, adapters: Adapters) -> Gateway:
         """The metered call's needs, with the adapters that the function brings."""
@@ -82,6 +86,11 @@ class Container:
             cache=self.cache,
         )
 
+    def inputs(self, fetch: Fetch) -> Inputs:
+        """What brings in the files that requests give. Only for functions that have the bucket of uploads."""
+        assert self.files is not None
+        return Inputs(fetch, self.files)
+
     def top_up_ports(self) -> TopUpPorts:
         """What top-ups need."""
         return TopUpPorts(self.top_ups, self.wallets, self.secrets, self.telemetry, self.clock)
@@ -90,6 +99,8 @@ class Container:
         await self.table.close()
         if self.cache is not None:
             await self.cache.close()
+        if self.files is not None:
+            await self.files.close()
         if isinstance(self.secrets, SecretsManager):
             await self.secrets.close()
 
@@ -120,13 +131,18 @@ def _free_tier(text: str) -> FreeTier | None:
 def _cache(
     env: Mapping[str, str], dynamodb: JsonApi, region: str, credentials: Credentials, clock: Clock
 ) -> DynamoCache | None:
-    """None for a function that has no cache table. `AIG_S3_ENDPOINT` is an S3 other than AWS's."""
+    """None for a function that has no cache table."""
     name = env.get("AIG_CACHE_TABLE")
     if not name:
         return None
-    bucket = env.get("AIG_CACHE_BUCKET")
-    blobs = Bucket(bucket, region, credentials, env.get("AIG_S3_ENDPOINT") or None) if bucket else None
-    return DynamoCache(Table(dynamodb, name), blobs, clock, int(env.get("AIG_CACHE_HOURS") or 24) * 3600)
+    bucket = _bucket(env, "AIG_CACHE_BUCKET", region, credentials)
+    return DynamoCache(Table(dynamodb, name), bucket, clock, int(env.get("AIG_CACHE_HOURS") or 24) * 3600)
+
+
+def _bucket(env: Mapping[str, str], name: str, region: str, credentials: Credentials) -> Bucket | None:
+    """None for a function that has none of that name. `AIG_S3_ENDPOINT` is an S3 other than AWS's."""
+    bucket = env.get(name)
+    return Bucket(bucket, region, credentials, env.get("AIG_S3_ENDPOINT") or None) if bucket else None
 
 
 def container(
@@ -165,9 +181,11 @@ def container(
         usage=DynamoUsage(Table(dynamodb, env.get("AIG_USAGE_TABLE", "usage"))),
         once=DynamoOnce(table, clock),
         cache=_cache(env, dynamodb, region, credentials, clock),
+        files=S3Files(media) if (media := _bucket(env, "AIG_MEDIA_BUCKET", region, credentials)) else None,
         secrets=secrets,
         telemetry=_telemetry(env),
         clock=clock,
         ids=Ids(clock),
         free_tier=free_tier,
+        stage=env.get("AIG_STAGE", ""),
     )

@@ -51,14 +51,23 @@ class Bucket:
         if status != 200:
             raise BlobError(str(status))
 
-    def link(self, method: str, key: str, seconds: int, headers: Mapping[str, str] | None = None) -> str:
-        """A URL that lets anybody send this one request until so many seconds have passed, with these headers."""
+    def upload_link(self, key: str, seconds: int, size: int) -> str:
+        """A URL that lets anybody PUT exactly `size` bytes until so many seconds have passed."""
+        return self._link("PUT", key, seconds, {"content-length": str(size)}, {})
+
+    def download_link(self, key: str, seconds: int, media_type: str) -> str:
+        """A URL that lets anybody GET the object, as of that type, until so many seconds have passed."""
+        return self._link("GET", key, seconds, {}, {"response-content-type": media_type})
+
+    def _link(
+        self, method: str, key: str, seconds: int, headers: Mapping[str, str], query: Mapping[str, str]
+    ) -> str:
         path = self._root + quote(key, safe="/-_.~")
         timestamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        query = presign_object(
-            self._credentials, self._region, method, self._host, path, timestamp, seconds, headers or {}
+        signed = presign_object(
+            self._credentials, self._region, method, self._host, path, timestamp, seconds, headers, query
         )
-        return f"{self._origin}{path}?{query}"
+        return f"{self._origin}{path}?{signed}"
 
     async def _call(self, method: str, key: str, payload: bytes) -> tuple[int, bytes]:
         attempt = 1

@@ -57,8 +57,9 @@ def presign_object(
     timestamp: str,
     expires_s: int,
     headers: Mapping[str, str],
+    query: Mapping[str, str],
 ) -> str:
-    """The query that lets anybody send this one request for `expires_s` seconds, with exactly these headers.
+    """The query that lets anybody send this one request for `expires_s` seconds, with these headers and this query.
 
     It ends sooner where the credentials do: those of a function's role last for hours.
     """
@@ -66,6 +67,7 @@ def presign_object(
     names, date = ";".join(signed), timestamp[:8]
     scope = f"{date}/{region}/s3/aws4_request"
     query = {
+        **query,
         "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
         "X-Amz-Credential": f"{credentials.access_key}/{scope}",
         "X-Amz-Date": timestamp,

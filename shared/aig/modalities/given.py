@@ -9,14 +9,16 @@ from pydantic import StringConstraints, with_config
 from aig.errors import InvalidRequest
 from aig.modalities.steering import STRICT, Steered
 
-_URL_LENGTH = 2_048
 _Inline = Annotated[str, StringConstraints(min_length=1)]
 _UploadId = Annotated[str, StringConstraints(pattern=r"^upload_[0-9A-HJKMNP-TV-Z]{26}$")]
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """`value` is a URL, text in base64, the id of an upload, or the bytes themselves; `param` the field it stands in."""
+    """`value` is a https or data URL, text in base64, the id of an upload, or the bytes of a form's file.
+
+    `param` is the field that it stands in.
+    """
 
     kind: Literal["url", "base64", "upload", "bytes"]
     value: str | bytes
@@ -32,18 +34,6 @@ class PictureGiven(Steered):
     upload_id: NotRequired[_UploadId | None]
 
 
-def of_url(text: str, param: str) -> Given:
-    """A https URL, or a data URL. Raises InvalidRequest for a data URL that is not base64."""
-    if text[:5].lower() != "data:":
-        if len(text) > _URL_LENGTH:
-            raise InvalidRequest(f"{param} is longer than {_URL_LENGTH} characters. Send the file inline.", param=param)
-        return Given("url", text, param)
-    head, comma, data = text.partition(",")
-    if not comma or not head.lower().endswith(";base64"):
-        raise InvalidRequest(f"{param}: a data URL must be data:<type>;base64,<data>.", param=param)
-    return Given("base64", data, param)
-
-
 def given(body: Mapping[str, Any], urls: tuple[str, ...], inline: tuple[str, ...] = ()) -> Given:
     """The one file of a body, in a field for `urls`, one for `inline` base64, or `upload_id`. Raises InvalidRequest."""
     names = [name for name in (*urls, *inline, "upload_id") if body.get(name) is not None]
@@ -54,4 +44,4 @@ def given(body: Mapping[str, Any], urls: tuple[str, ...], inline: tuple[str, ...
     (name,) = names
     if name == "upload_id":
         return Given("upload", body[name], name)
-    return of_url(body[name], name) if name in urls else Given("base64", body[name], name)
+    return Given("url" if name in urls else "base64", body[name], name)

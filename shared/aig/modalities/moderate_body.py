@@ -7,7 +7,7 @@ from pydantic import Discriminator, Field, StringConstraints, Tag, TypeAdapter, 
 from typing_extensions import TypedDict
 
 from aig.modalities.files import Picture
-from aig.modalities.given import Given, of_url
+from aig.modalities.given import Given
 from aig.modalities.moderate import ModerateRequest, Part
 from aig.modalities.steering import STRICT, Steered, check, named_models, schema
 
@@ -70,9 +70,9 @@ def checked(body: dict[str, Any]) -> ModerateBody:
 
 
 def pictures(body: ModerateBody) -> list[Given]:
-    """The pictures among the parts, in their order. Raises InvalidRequest."""
+    """The pictures among the parts, in their order."""
     return [
-        of_url(part["image_url"]["url"], f"input[{at}].image_url.url")
+        Given("url", part["image_url"]["url"], f"input[{at}].image_url.url")
         for at, part in enumerate(body["input"])
         if isinstance(part, dict) and part["type"] == "image_url"
     ]

@@ -1,0 +1,87 @@
+"""POST /v1/audio/transcriptions, /v1/audio/translations and /v1/audio/speech."""
+
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from starlette.responses import PlainTextResponse, Response
+
+from aig import pipeline, speech, wiring
+from aig.http.app import create_app
+from aig.http.audio import AudioStream
+from aig.http.auth import Authenticator
+from aig.http.body import read_json
+from aig.http.form import is_form, read_form
+from aig.http.headers import call_options, receipt_headers, recorded
+from aig.http.json_answer import JsonAnswer
+from aig.keys import Caller
+from aig.modalities import given, speak_body, transcribe_body, transcript
+from aig.modalities.given import Given
+from aig.pipeline import Answer
+from aig.records import Operation
+from aig_providers.fetch import GuardedFetcher
+from aig_providers.registry import Registry
+from aig_providers.wire import CLIENT
+from functions.audio.reference import SPEECH, TRANSCRIPTIONS, TRANSLATIONS
+
+container = wiring.container()
+gateway = container.gateway(Registry())
+inputs = container.inputs(GuardedFetcher(gateway.resolver))
+authenticated = Authenticator(container.keys, container.secrets, container.clock)
+app = create_app("AIgateway audio", container.ids, container.telemetry, CLIENT.close, container.close)
+
+Inferring = Annotated[Caller, Depends(authenticated("inference"))]
+
+
+@app.post("/v1/audio/transcriptions", **TRANSCRIPTIONS)
+async def create_transcription(request: Request, caller: Inferring) -> Response:
+    return await _heard(request, caller, "audio.transcriptions")
+
+
+@app.post("/v1/audio/translations", **TRANSLATIONS)
+async def create_audio_translation(request: Request, caller: Inferring) -> Response:
+    return await _heard(request, caller, "audio.translations")
+
+
+async def _heard(request: Request, caller: Caller, operation: Operation) -> Response:
+    options = call_options(request)
+    sent, file = await _sent(request)
+    checked = transcribe_body.checked(sent)
+    sound = await inputs.sound(file or given.given(checked, ("url",)), caller)
+    body = transcribe_body.request(checked, sound, into_english=operation == "audio.translations")
+    options = recorded(options, caller, operation, sent)
+    answer = await pipeline.operate(gateway, caller, body, options, lambda to, at: to.transcribe.transcribe(at, body))
+    return _rendered(answer, checked.get("response_format") or "json", body.granularities)
+
+
+async def _sent(request: Request) -> tuple[dict[str, Any], Given | None]:
+    """The fields, and the file of a form."""
+    if not is_form(request):
+        return await read_json(request), None
+    form = await read_form(request, {"temperature"}, {"timestamp_granularities", "models"}, {"provider"})
+    files = form.given("file")
+    return form.fields, files[0] if files else None
+
+
+def _rendered(answer: Answer, form: str, granularities: frozenset[str]) -> Response:
+    """As OpenAI renders each `response_format`."""
+    body, headers = answer.body, receipt_headers(answer.receipt)
+    if form == "text":
+        return PlainTextResponse(body["text"] + "\n", headers=headers)
+    if form == "srt":
+        return PlainTextResponse(transcript.srt(body["segments"]), headers=headers, media_type="application/x-subrip")
+    if form == "vtt":
+        return PlainTextResponse(transcript.vtt(body["segments"]), headers=headers, media_type="text/vtt")
+    if form == "json":
+        return JsonAnswer({name: body[name] for name in ("text", "usage", "model")}, headers)
+    left_out = {"segments": "segment" not in granularities, "words": "word" not in granularities}
+    return JsonAnswer({name: value for name, value in body.items() if not left_out.get(name)}, headers)
+
+
+@app.post("/v1/audio/speech", **SPEECH)
+async def create_speech(request: Request, caller: Inferring) -> Response:
+    options = call_options(request)
+    sent = await read_json(request)
+    body = speak_body.parse(sent)
+    options = recorded(options, caller, "audio.speech", sent, streamed=True)
+    answer = await speech.speak(gateway, caller, body, options)
+    return AudioStream(answer.pieces, answer.media_type, receipt_headers(answer.receipt))

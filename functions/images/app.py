@@ -1,0 +1,88 @@
+"""POST /v1/images/generations and /v1/images/edits."""
+
+import base64
+import time
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from starlette.responses import Response
+
+from aig import links, pipeline, wiring
+from aig.errors import InvalidRequest
+from aig.http.app import create_app
+from aig.http.auth import Authenticator
+from aig.http.base_url import base_url
+from aig.http.body import read_json
+from aig.http.form import read_form
+from aig.http.headers import call_options, receipt_headers, recorded
+from aig.http.json_answer import JsonAnswer
+from aig.keys import Caller
+from aig.modalities import image_body
+from aig.modalities.image import ImageRequest
+from aig.ports import StoreBusy
+from aig.records import Operation
+from aig_providers.fetch import GuardedFetcher
+from aig_providers.registry import Registry
+from aig_providers.wire import CLIENT
+from functions.images.reference import EDITS, GENERATIONS
+
+LINK_S = 24 * 3600
+_ENDINGS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
+
+container = wiring.container()
+gateway = container.gateway(Registry())
+inputs = container.inputs(GuardedFetcher(gateway.resolver))
+authenticated = Authenticator(container.keys, container.secrets, container.clock)
+app = create_app("AIgateway images", container.ids, container.telemetry, CLIENT.close, container.close)
+
+Inferring = Annotated[Caller, Depends(authenticated("inference"))]
+
+
+@app.post("/v1/images/generations", **GENERATIONS)
+async def create_image(request: Request, caller: Inferring) -> Response:
+    sent = await read_json(request)
+    checked = image_body.checked(sent)
+    return await _made(request, caller, "images.generations", sent, image_body.request(checked))
+
+
+@app.post("/v1/images/edits", **EDITS)
+async def create_image_edit(request: Request, caller: Inferring) -> Response:
+    form = await read_form(request, {"n", "seed", "steps", "guidance"}, {"models"}, {"provider"})
+    checked = image_body.checked(form.fields)
+    pictures = [await inputs.picture(one, caller) for one in form.given("image")]
+    masks = [await inputs.picture(one, caller) for one in form.given("mask")]
+    if not 1 <= len(pictures) <= image_body.MAX_PICTURES:
+        raise InvalidRequest(f"Send 1 to {image_body.MAX_PICTURES} files as image.", param="image")
+    body = image_body.request(checked, pictures, masks[0] if masks else None)
+    return await _made(request, caller, "images.edits", form.fields, body)
+
+
+async def _made(
+    request: Request, caller: Caller, operation: Operation, sent: dict[str, Any], body: ImageRequest
+) -> Response:
+    options = recorded(call_options(request), caller, operation, sent)
+    answer = await pipeline.operate(gateway, caller, body, options, lambda to, at: to.image.image(at, body))
+    inline = sent.get("response_format") == "b64_json"
+    data = [_inline(one) if inline else await _linked(request, caller, one) for one in answer.body["data"]]
+    body_ = {"created": int(time.time()), **answer.body, "data": data}
+    return JsonAnswer(body_, receipt_headers(answer.receipt))
+
+
+def _inline(picture: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in picture.items() if name != "media_type"}
+
+
+async def _linked(request: Request, caller: Caller, picture: dict[str, Any]) -> dict[str, Any]:
+    """With a link of a day in place of the bytes; with the bytes where no file can be kept, for they are paid for."""
+    files, pepper = container.files, await container.secrets.get("pepper")
+    assert files is not None
+    name = f"{container.ids.new('file')}.{_ENDINGS.get(picture['media_type'], 'bin')}"
+    try:
+        path = await files.keep(caller.account_id, name, base64.b64decode(picture["b64_json"]))
+    except StoreBusy:
+        container.telemetry.alarm("FileNotKept", name=name)
+        return _inline(picture)
+    expires_at = int(container.clock.now()) + LINK_S
+    query = links.signed_query(path, expires_at, links.link_key(pepper or ""))
+    revised = {"revised_prompt": picture["revised_prompt"]} if "revised_prompt" in picture else {}
+    return {"url": f"{base_url(request, container.stage)}/media/{path}?{query}", **revised}

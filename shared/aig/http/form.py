@@ -1,0 +1,80 @@
+"""A request's form, strictly: files by their field, fields as the values that JSON would have."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException
+from starlette.requests import ClientDisconnect, Request
+
+from aig.errors import InvalidRequest, RequestTooLarge, UnsupportedMediaType
+from aig.http.body import MAX_BODY_BYTES, parse_object
+from aig.modalities.given import Given
+
+MAX_FILES = 17  # sixteen pictures and a mask
+MAX_FIELDS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """`fields` are JSON values; `files` the bytes by field, whose names end without `[]`. File names are not kept."""
+
+    fields: dict[str, Any]
+    files: Mapping[str, list[bytes]]
+
+    def given(self, name: str) -> list[Given]:
+        """The files of a field."""
+        return [Given("bytes", data, name) for data in self.files.get(name, ())]
+
+
+def is_form(request: Request) -> bool:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower() == "multipart/form-data"
+
+
+async def read_form(request: Request, numbers: Collection[str], lists: Collection[str], objects: Collection[str]) -> Form:
+    """`numbers`, `lists` and `objects` name the fields that are no text. Raises InvalidRequest, RequestTooLarge."""
+    if not is_form(request):
+        raise UnsupportedMediaType("Send multipart/form-data with the file, or JSON with a URL or an upload_id.")
+    if int(request.headers.get("content-length") or 0) > MAX_BODY_BYTES:
+        raise too_large()
+    fields: dict[str, Any] = {}
+    files: dict[str, list[bytes]] = {}
+    try:
+        async with request.form(max_files=MAX_FILES, max_fields=MAX_FIELDS, max_part_size=MAX_BODY_BYTES) as form:
+            for key, value in form.multi_items():
+                name = key.removesuffix("[]")
+                if isinstance(value, UploadFile):
+                    files.setdefault(name, []).append(await value.read())
+                elif name in lists:
+                    fields.setdefault(name, []).append(value)
+                elif name in fields:
+                    raise InvalidRequest(f"{name} is in the form twice. Send it once.", param=name)
+                else:
+                    fields[name] = _number(value) if name in numbers else value
+    except (MultiPartException, ClientDisconnect):
+        raise InvalidRequest("The form could not be read: it is cut or malformed. Send it again.") from None
+    for name in objects:
+        if name in fields:
+            fields[name] = parse_object(fields[name].encode())
+    if sum(len(data) for each in files.values() for data in each) > MAX_BODY_BYTES:
+        raise too_large()
+    return Form(fields, files)
+
+
+def too_large() -> RequestTooLarge:
+    return RequestTooLarge(
+        f"The body is larger than {MAX_BODY_BYTES} bytes. POST /v1/uploads, PUT the file to the URL that it answers, and "
+        "send its id as upload_id."
+    )
+
+
+def _number(text: str) -> int | float | str:
+    """The text itself where it is no number: its check complains in terms of the field."""
+    for convert in (int, float):
+        try:
+            value = convert(text)
+        except ValueError:
+            continue
+        return value
+    return text
