@@ -15,10 +15,28 @@ from aig.http.reference import ERROR_SCHEMA
 
 ROOT = Path(__file__).parent.parent
 TARGET = ROOT / "functions" / "models" / "openapi.json"
-FAMILIES = ("chat", "embeddings", "models", "accounts", "payments", "requests", "usage")
+FAMILIES = (
+    "chat",
+    "embeddings",
+    "images",
+    "audio",
+    "text",
+    "vision",
+    "files",
+    "models",
+    "accounts",
+    "payments",
+    "requests",
+    "usage",
+)
 TAGS = [
     {"name": "chat", "description": "Chat with any model of the catalog, by the OpenAI API."},
     {"name": "embeddings", "description": "Vectors for texts, by the OpenAI API."},
+    {"name": "images", "description": "Pictures from prompts, by the OpenAI API."},
+    {"name": "audio", "description": "Speech to text and text to speech, by the OpenAI API."},
+    {"name": "text", "description": "Moderation by the OpenAI API; translation, classification, rerank."},
+    {"name": "vision", "description": "The text of pictures and documents, and what is to be seen in pictures."},
+    {"name": "files", "description": "Large files in, and links to files out."},
     {"name": "models", "description": "What there is, at what price, and how well it is."},
     {"name": "requests", "description": "What was asked and answered in the last thirty days."},
     {"name": "keys", "description": "API keys, with their scopes, caps and rates."},

@@ -16,6 +16,7 @@ from aig.http.json_answer import JsonAnswer
 from aig.keys import Caller
 from aig.modalities import given, speak_body, transcribe_body, transcript
 from aig.modalities.given import Given
+from aig.modalities.transcript import Segment
 from aig.pipeline import Answer
 from aig.records import Operation
 from aig_providers.fetch import GuardedFetcher
@@ -65,12 +66,13 @@ async def _sent(request: Request) -> tuple[dict[str, Any], Given | None]:
 def _rendered(answer: Answer, form: str, granularities: frozenset[str]) -> Response:
     """As OpenAI renders each `response_format`."""
     body, headers = answer.body, receipt_headers(answer.receipt)
+    segments = [Segment(one["start"], one["end"], one["text"]) for one in body["segments"]]
     if form == "text":
         return PlainTextResponse(body["text"] + "\n", headers=headers)
     if form == "srt":
-        return PlainTextResponse(transcript.srt(body["segments"]), headers=headers, media_type="application/x-subrip")
+        return PlainTextResponse(transcript.srt(segments), headers=headers, media_type="application/x-subrip")
     if form == "vtt":
-        return PlainTextResponse(transcript.vtt(body["segments"]), headers=headers, media_type="text/vtt")
+        return PlainTextResponse(transcript.vtt(segments), headers=headers, media_type="text/vtt")
     if form == "json":
         return JsonAnswer({name: body[name] for name in ("text", "usage", "model")}, headers)
     left_out = {"segments": "segment" not in granularities, "words": "word" not in granularities}

@@ -29,5 +29,5 @@ COMPLETIONS = operation(
         ),
         header("x-sandbox-id", "Separates the memories of sandbox/fail-once-* models.", {"type": "string"}),
     ),
-    stream=True,
+    also=("text/event-stream",),
 )

@@ -37,12 +37,9 @@ _UPLOAD: TypeAdapter[UploadBody] = TypeAdapter(UploadBody)
 
 
 @app.post("/v1/uploads", **UPLOADS)
-async def create_upload(
-    request: Request, caller: Annotated[Caller, Depends(authenticated("inference"))]
-) -> Response:
+async def create_upload(request: Request, caller: Annotated[Caller, Depends(authenticated("inference"))]) -> Response:
     """The file itself goes to the URL, past this API and its limit of 6 MB."""
     size = check(_UPLOAD, await read_json(request))["bytes"]
-    assert container.files is not None
     upload_id, now = container.ids.new("upload"), int(container.clock.now())
     answer: dict[str, Any] = {
         "id": upload_id,
@@ -63,5 +60,4 @@ async def open_link(request: Request, account: str, name: str) -> Response:
     signed = {part: query.get(part, "") for part in ("exp", "kid", "sig")}
     if not links.opens(path, **signed, key=links.link_key(pepper or ""), now=container.clock.now()):
         raise Forbidden("The link is not valid, or its time is over. Ask for the file again.", code="link_not_valid")
-    assert container.files is not None
     return RedirectResponse(container.files.download_link(path), 302, {"cache-control": "no-store"})

@@ -74,13 +74,12 @@ def _inline(picture: dict[str, Any]) -> dict[str, Any]:
 
 async def _linked(request: Request, caller: Caller, picture: dict[str, Any]) -> dict[str, Any]:
     """With a link of a day in place of the bytes; with the bytes where no file can be kept, for they are paid for."""
-    files, pepper = container.files, await container.secrets.get("pepper")
-    assert files is not None
+    pepper = await container.secrets.get("pepper")
     name = f"{container.ids.new('file')}.{_ENDINGS.get(picture['media_type'], 'bin')}"
     try:
-        path = await files.keep(caller.account_id, name, base64.b64decode(picture["b64_json"]))
+        path = await container.files.keep(caller.account_id, name, base64.b64decode(picture["b64_json"]))
     except StoreBusy:
-        container.telemetry.alarm("FileNotKept", name=name)
+        container.telemetry.alarm("FileNotKept", file=name)
         return _inline(picture)
     expires_at = int(container.clock.now()) + LINK_S
     query = links.signed_query(path, expires_at, links.link_key(pepper or ""))

@@ -1,7 +1,7 @@
 """Links to files of ours that need no key: signed, for a file, until a time. Pure.
 
-A presigned URL of S3 dies with the session of the role that signed it, hours later; these last as long as they say. What
-they lead to is redirected to such a URL of a few minutes.
+A presigned URL of S3 dies with the session of the role that signed it, hours later; these last as long as they say.
+They redirect to such a URL of a few minutes.
 """
 
 import hashlib
@@ -36,4 +36,5 @@ def opens(path: str, exp: str, kid: str, sig: str, key: bytes, now: float) -> bo
     """Whether a link's query opens `path` at this time."""
     if not _PATH.fullmatch(path) or not re.fullmatch(r"[0-9]{1,12}", exp) or kid != key_id(key):
         return False
-    return now < int(exp) <= now + LONGEST_S and hmac.compare_digest(sig.encode(), _signature(path, int(exp), key).encode())
+    in_time = now < int(exp) <= now + LONGEST_S
+    return in_time and hmac.compare_digest(sig.encode(), _signature(path, int(exp), key).encode())

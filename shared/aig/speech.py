@@ -14,8 +14,8 @@ from aig.caching import Turn, take_turn
 from aig.call import Gateway, OpenCall, Options, Receipt
 from aig.errors import ProviderUnavailable, UpstreamError
 from aig.keys import Caller
-from aig.modalities import sound_length
-from aig.modalities.speak import MEDIA_TYPES, SpeakChunk, SpeakRequest
+from aig.modalities.media import audio as clips
+from aig.modalities.speak import MEDIA_TYPES, PCM_BYTES_PER_S, SpeakChunk, SpeakRequest
 from aig.modalities.upstream import Upstream
 from aig.modalities.usage import Usage
 from aig.money.hold import settle as settlement
@@ -96,13 +96,13 @@ async def _spoken(
         except Exception as raised:
             error = as_upstream(raised)
             record_failure(call, candidate, error)
-            await void(call, error, candidate, _consumed(request, audio, told))
+            await void(call, error, candidate, _consumed(request, bytes(audio), told))
             raise ProviderUnavailable("The provider broke off the speech. Nothing was charged.") from None
         except BaseException as error:
-            await void(call, error, candidate, _consumed(request, audio, told))
+            await void(call, error, candidate, _consumed(request, bytes(audio), told))
             raise
         record_success(call, attempted)
-        usage = call.priced(candidate, _consumed(request, audio, told))
+        usage = call.priced(candidate, _consumed(request, bytes(audio), told))
         await settle(call, candidate, attempted.attempts, usage, {}, turn.told)
         await turn.keep(call, candidate, usage, [{"audio": base64.b64encode(audio).decode()}])
     finally:
@@ -119,4 +119,14 @@ async def _chunks(started: _Started) -> AsyncGenerator[SpeakChunk, None]:
 
 def _consumed(request: SpeakRequest, audio: bytes, told: Sequence[Usage]) -> Usage:
     """What the provider told last, or what is to be counted."""
-    return told[-1] if told else request.estimate(sound_length.seconds(audio, request.form))
+    return told[-1] if told else request.estimate(_seconds(request, audio))
+
+
+def _seconds(request: SpeakRequest, audio: bytes) -> float:
+    """How long it plays, at most; as long as such a text may take where it does not tell."""
+    if request.form == "pcm":
+        return len(audio) / PCM_BYTES_PER_S
+    try:
+        return clips.read(audio).seconds or request.longest_seconds
+    except ValueError:
+        return request.longest_seconds

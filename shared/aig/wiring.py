@@ -60,7 +60,7 @@ class Container:
     usage: DynamoUsage
     once: DynamoOnce
     cache: DynamoCache | None
-    files: S3Files | None
+    files: S3Files
     secrets: Secrets
     telemetry: Telemetry
     clock: Clock
@@ -87,8 +87,7 @@ class Container:
         )
 
     def inputs(self, fetch: Fetch) -> Inputs:
-        """What brings in the files that requests give. Only for functions that have the bucket of uploads."""
-        assert self.files is not None
+        """What brings in the files that requests give."""
         return Inputs(fetch, self.files)
 
     def top_up_ports(self) -> TopUpPorts:
@@ -99,8 +98,7 @@ class Container:
         await self.table.close()
         if self.cache is not None:
             await self.cache.close()
-        if self.files is not None:
-            await self.files.close()
+        await self.files.close()
         if isinstance(self.secrets, SecretsManager):
             await self.secrets.close()
 
@@ -135,14 +133,14 @@ def _cache(
     name = env.get("AIG_CACHE_TABLE")
     if not name:
         return None
-    bucket = _bucket(env, "AIG_CACHE_BUCKET", region, credentials)
+    large = env.get("AIG_CACHE_BUCKET")
+    bucket = _bucket(env, large, region, credentials) if large else None
     return DynamoCache(Table(dynamodb, name), bucket, clock, int(env.get("AIG_CACHE_HOURS") or 24) * 3600)
 
 
-def _bucket(env: Mapping[str, str], name: str, region: str, credentials: Credentials) -> Bucket | None:
-    """None for a function that has none of that name. `AIG_S3_ENDPOINT` is an S3 other than AWS's."""
-    bucket = env.get(name)
-    return Bucket(bucket, region, credentials, env.get("AIG_S3_ENDPOINT") or None) if bucket else None
+def _bucket(env: Mapping[str, str], name: str, region: str, credentials: Credentials) -> Bucket:
+    """`AIG_S3_ENDPOINT` is an S3 other than AWS's."""
+    return Bucket(name, region, credentials, env.get("AIG_S3_ENDPOINT") or None)
 
 
 def container(
@@ -181,7 +179,7 @@ def container(
         usage=DynamoUsage(Table(dynamodb, env.get("AIG_USAGE_TABLE", "usage"))),
         once=DynamoOnce(table, clock),
         cache=_cache(env, dynamodb, region, credentials, clock),
-        files=S3Files(media) if (media := _bucket(env, "AIG_MEDIA_BUCKET", region, credentials)) else None,
+        files=S3Files(_bucket(env, env.get("AIG_MEDIA_BUCKET", "media"), region, credentials)),
         secrets=secrets,
         telemetry=_telemetry(env),
         clock=clock,

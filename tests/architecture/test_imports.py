@@ -33,6 +33,11 @@ NOT_LOADED = {
     "accounts": HEAVY | {"aig_providers", "aiohttp", "uvicorn", "aig.stream"},
     "chat": HEAVY | {"mangum"},
     "embeddings": HEAVY | {"mangum", "aig.stream"},
+    "audio": HEAVY | {"mangum", "aig.stream"},
+    "files": HEAVY | {"aig_providers", "aiohttp", "uvicorn", "aig.stream"},
+    "images": HEAVY | {"mangum", "aig.stream"},
+    "text": HEAVY | {"mangum", "aig.stream"},
+    "vision": HEAVY | {"mangum", "aig.stream"},
     "models": HEAVY | {"aiohttp", "uvicorn", "aig.stream"},
     "requests": HEAVY | {"aig_providers", "aiohttp", "uvicorn", "aig.stream"},
     "payments": HEAVY | {"aiohttp", "uvicorn", "aig.stream"},
@@ -48,6 +53,11 @@ ADAPTERS = {
     "accounts": set[str](),
     "chat": {"aig_providers.registry", "aig_providers.wire"},
     "embeddings": {"aig_providers.registry", "aig_providers.wire"},
+    **{
+        family: {"aig_providers.fetch", "aig_providers.registry", "aig_providers.wire"}
+        for family in ("audio", "images", "text", "vision")
+    },
+    "files": set[str](),
     "models": {"aig_providers.registry"},
     "requests": set[str](),
     "payments": {"aig_providers.payments"},

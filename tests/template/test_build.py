@@ -12,7 +12,8 @@ import pytest
 
 from local.template import ROOT
 
-FAMILIES = ("accounts", "chat", "embeddings", "models", "payments", "requests", "rollup", "summary", "sweeper", "usage")
+STREAMING = ("audio", "chat", "embeddings", "images", "text", "vision")
+FAMILIES = (*STREAMING, "accounts", "files", "models", "payments", "requests", "rollup", "summary", "sweeper", "usage")
 # Lambda's limit for a function with all its layers is 250 MB unzipped.
 LIMIT_BYTES = 250_000_000
 DEPENDENCIES_BUDGET_BYTES = 70_000_000
@@ -85,7 +86,7 @@ def test_a_code_layer_holds_the_whole_package(build: Build, source: str, logical
     assert not list(artifacts.rglob("__pycache__"))
 
 
-@pytest.mark.parametrize("family", ["chat", "embeddings"])
+@pytest.mark.parametrize("family", STREAMING)
 def test_the_entry_scripts_are_executable_and_parse(build: Build, family: str) -> None:
     folder = build("functions", f"{family.capitalize()}Function") / "functions"
     for script in (folder / family / "run.sh", folder / "serve.sh"):

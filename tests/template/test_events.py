@@ -17,6 +17,11 @@ HTTP = {
     "requests": "RequestsFunction",
     "chat": "ChatFunction",
     "embeddings": "EmbeddingsFunction",
+    "images": "ImagesFunction",
+    "audio": "AudioFunction",
+    "text": "TextFunction",
+    "vision": "VisionFunction",
+    "files": "FilesFunction",
     "models": "ModelsFunction",
     "payments": "PaymentsFunction",
     "usage": "UsageFunction",
@@ -68,7 +73,17 @@ class TestHttpEvents:
         assert _event(family)["headers"]["Authorization"] == "Bearer sk-aig-your-key-here"
 
 
-@pytest.mark.parametrize(("family", "model"), [("chat", "sandbox/echo"), ("embeddings", "sandbox/embed")])
+@pytest.mark.parametrize(
+    ("family", "model"),
+    [
+        ("chat", "sandbox/echo"),
+        ("embeddings", "sandbox/embed"),
+        ("images", "sandbox/image"),
+        ("audio", "sandbox/speech"),
+        ("text", "sandbox/rerank"),
+        ("vision", "sandbox/ocr"),
+    ],
+)
 def test_a_call_is_to_a_sandbox_model(family: str, model: str) -> None:
     event = _event(family)
     assert event["httpMethod"] == "POST"

@@ -15,6 +15,11 @@ FAMILIES = {
     "RequestsFunction": "requests",
     "ChatFunction": "chat",
     "EmbeddingsFunction": "embeddings",
+    "ImagesFunction": "images",
+    "AudioFunction": "audio",
+    "TextFunction": "text",
+    "VisionFunction": "vision",
+    "FilesFunction": "files",
     "ModelsFunction": "models",
     "PaymentsFunction": "payments",
     "RollupFunction": "rollup",
@@ -22,7 +27,8 @@ FAMILIES = {
     "SweeperFunction": "sweeper",
     "UsageFunction": "usage",
 }
-BEHIND_WEB_ADAPTER = {"ChatFunction", "EmbeddingsFunction"}
+TAKE_FILES = {"ImagesFunction", "AudioFunction", "TextFunction", "VisionFunction"}
+BEHIND_WEB_ADAPTER = {"ChatFunction", "EmbeddingsFunction"} | TAKE_FILES
 LAYERS = ("DependenciesLayer", "ProvidersLayer", "SharedLayer")
 ENVIRONMENT = {
     "AIG_CORE_TABLE",
@@ -80,7 +86,9 @@ class TestEveryFunction:
     def test_environment(self, functions: Functions, name: str, family: str) -> None:
         variables = functions[name]["Environment"]["Variables"]
         own = WEB_ADAPTER.keys() | CACHE.keys() if name in BEHIND_WEB_ADAPTER else set()
-        assert variables.keys() == ENVIRONMENT | own
+        files = {"AIG_MEDIA_BUCKET"} if name in TAKE_FILES | {"FilesFunction"} else set()
+        assert variables.keys() == ENVIRONMENT | own | files
+        assert all(variables[key] == {"Ref": "MediaBucket"} for key in files)
         assert {key: variables[key] for key in CACHE if key in own} == (CACHE if own else {})
         assert variables["AIG_CORE_TABLE"] == {"Ref": "CoreTable"}
         assert variables["AIG_USAGE_TABLE"] == {"Ref": "UsageTable"}
@@ -103,6 +111,11 @@ def test_memory_and_timeouts(stack: Stack) -> None:
         "AccountsFunction": (1024, 29),
         "ChatFunction": (1024, 900),
         "EmbeddingsFunction": (1024, 900),
+        "ImagesFunction": (1024, 900),
+        "AudioFunction": (1024, 900),
+        "TextFunction": (1024, 900),
+        "VisionFunction": (1024, 900),
+        "FilesFunction": (1024, 29),
         "ModelsFunction": (1024, 29),
         "RequestsFunction": (1024, 29),
         "PaymentsFunction": (1024, 29),
@@ -119,8 +132,9 @@ def test_http_functions_are_traced_and_those_that_run_all_day_cost_no_traces(fun
     assert traced == {name: None if name in untraced else "Active" for name in FAMILIES}
 
 
-def test_chat_runs_behind_the_web_adapter(functions: Functions) -> None:
-    variables = functions["ChatFunction"]["Environment"]["Variables"]
+@pytest.mark.parametrize("name", sorted(BEHIND_WEB_ADAPTER))
+def test_what_streams_runs_behind_the_web_adapter(functions: Functions, name: str) -> None:
+    variables = functions[name]["Environment"]["Variables"]
     assert {key: variables[key] for key in WEB_ADAPTER} == WEB_ADAPTER
 
 

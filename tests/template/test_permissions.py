@@ -15,6 +15,8 @@ REQUESTS = "RequestsTable.Arn"
 INDEX = "${CoreTable.Arn}/index/expiry"
 CACHE = "CacheTable.Arn"
 ANSWERS = "${CacheBucket.Arn}/cache/*"
+UPLOADED = "${MediaBucket.Arn}/uploads/*"
+MADE = "${MediaBucket.Arn}/media/*"
 LIST_ANSWERS = ("s3:ListBucket", "CacheBucket.Arn")  # without it S3 answers 403, not 404, for what is not there
 SECRET = "Secret"
 FAILURES = "SweeperFailures.Arn"
@@ -29,30 +31,35 @@ BEDROCK = (
 )
 INVOKE = ("InvokeModel", "InvokeModelWithResponseStream")
 
+METERED = {
+    ("dynamodb:PutItem", REQUESTS),
+    ("dynamodb:GetItem", TABLE),
+    ("dynamodb:PutItem", TABLE),
+    ("dynamodb:Query", TABLE),
+    ("dynamodb:UpdateItem", TABLE),
+    *((f"dynamodb:{action}", CACHE) for action in ("GetItem", "PutItem", "UpdateItem")),
+    *((f"s3:{action}", ANSWERS) for action in ("GetObject", "PutObject")),
+    LIST_ANSWERS,
+    ("secretsmanager:GetSecretValue", SECRET),
+}
+LOOKS_AT_FILES = {("s3:GetObject", UPLOADED), ("s3:ListBucket", "MediaBucket.Arn")}
 ALLOWED: Mapping[str, set[tuple[str, str]]] = {
     "ChatFunctionRole": {
-        ("dynamodb:PutItem", REQUESTS),
-        ("dynamodb:GetItem", TABLE),
-        ("dynamodb:PutItem", TABLE),
-        ("dynamodb:Query", TABLE),
-        ("dynamodb:UpdateItem", TABLE),
-        *((f"dynamodb:{action}", CACHE) for action in ("GetItem", "PutItem", "UpdateItem")),
-        *((f"s3:{action}", ANSWERS) for action in ("GetObject", "PutObject")),
-        LIST_ANSWERS,
-        ("secretsmanager:GetSecretValue", SECRET),
+        *METERED,
         *((f"bedrock:{action}", where) for action in INVOKE for where in BEDROCK),
     },
     "EmbeddingsFunctionRole": {
-        ("dynamodb:PutItem", REQUESTS),
-        ("dynamodb:GetItem", TABLE),
-        ("dynamodb:PutItem", TABLE),
-        ("dynamodb:Query", TABLE),
-        ("dynamodb:UpdateItem", TABLE),
-        *((f"dynamodb:{action}", CACHE) for action in ("GetItem", "PutItem", "UpdateItem")),
-        *((f"s3:{action}", ANSWERS) for action in ("GetObject", "PutObject")),
-        LIST_ANSWERS,
-        ("secretsmanager:GetSecretValue", SECRET),
+        *METERED,
         *(("bedrock:InvokeModel", where) for where in BEDROCK),
+    },
+    **{f"{family}FunctionRole": {*METERED, *LOOKS_AT_FILES} for family in ("Audio", "Text", "Vision")},
+    "ImagesFunctionRole": {*METERED, *LOOKS_AT_FILES, ("s3:PutObject", MADE)},
+    "FilesFunctionRole": {
+        ("dynamodb:GetItem", TABLE),
+        ("dynamodb:Query", TABLE),
+        ("s3:GetObject", MADE),
+        ("s3:PutObject", UPLOADED),
+        ("secretsmanager:GetSecretValue", SECRET),
     },
     "ModelsFunctionRole": {
         ("dynamodb:GetItem", TABLE),
@@ -114,6 +121,7 @@ ALLOWED: Mapping[str, set[tuple[str, str]]] = {
 MANAGED = {
     "ChatFunctionRole": [BASIC, XRAY],
     "EmbeddingsFunctionRole": [BASIC, XRAY],
+    **{f"{family}FunctionRole": [BASIC, XRAY] for family in ("Audio", "Files", "Images", "Text", "Vision")},
     "ModelsFunctionRole": [BASIC, XRAY],
     "AccountsFunctionRole": [BASIC, XRAY],
     "RequestsFunctionRole": [BASIC, XRAY],
@@ -168,7 +176,8 @@ def test_a_role_may_do_exactly_this(resources: Resources, role: str) -> None:
     grants = sorted(_grants(resources[role]))
     assert grants == sorted(ALLOWED[role])
     assert not any(
-        "*" in action or ("*" in where and where not in (*BEDROCK, ANSWERS, STREAMS)) for action, where in grants
+        "*" in action or ("*" in where and where not in (*BEDROCK, ANSWERS, MADE, STREAMS, UPLOADED))
+        for action, where in grants
     )
 
 

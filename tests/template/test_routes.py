@@ -15,6 +15,19 @@ ROUTES = {
     "/openapi.json": "ModelsFunction",
     "/v1/chat/completions": "ChatFunction",
     "/v1/embeddings": "EmbeddingsFunction",
+    "/v1/images/generations": "ImagesFunction",
+    "/v1/images/edits": "ImagesFunction",
+    "/v1/audio/transcriptions": "AudioFunction",
+    "/v1/audio/translations": "AudioFunction",
+    "/v1/audio/speech": "AudioFunction",
+    "/v1/moderations": "TextFunction",
+    "/v1/translations": "TextFunction",
+    "/v1/classifications": "TextFunction",
+    "/v1/rerank": "TextFunction",
+    "/v1/ocr": "VisionFunction",
+    "/v1/detections": "VisionFunction",
+    "/v1/uploads": "FilesFunction",
+    "/media/{account}/{name}": "FilesFunction",
     "/v1/events": "AccountsFunction",
     "/v1/health/providers": "ModelsFunction",
     "/v1/key": "AccountsFunction",
@@ -39,7 +52,8 @@ ROUTES = {
     "/v1/wallet/transactions/{transaction_id}": "AccountsFunction",
     "/{proxy+}": "ModelsFunction",
 }
-STREAMING = {"/v1/chat/completions", "/v1/embeddings"}
+_STREAM = {"ChatFunction", "EmbeddingsFunction", "ImagesFunction", "AudioFunction", "TextFunction", "VisionFunction"}
+STREAMING = {path for path, function in ROUTES.items() if function in _STREAM}
 
 
 def _integration(body: Mapping[str, Any], path: str) -> Mapping[str, Any]:
@@ -102,5 +116,5 @@ def test_there_is_one_stage_and_it_is_throttled(resources: Mapping[str, Mapping[
     assert settings["ThrottlingBurstLimit"] == {"Ref": "ThrottleBurst"}
 
 
-def test_json_bodies_are_not_base64_encoded(stack: Stack) -> None:
-    assert stack.binary_media_types == ()
+def test_forms_are_base64_encoded_and_json_bodies_are_not(stack: Stack) -> None:
+    assert stack.binary_media_types == ("multipart/form-data",)

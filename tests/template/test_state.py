@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from aig.links import LONGEST_S
 from local.template import Stack
 
 Resources = Mapping[str, Mapping[str, Any]]
@@ -41,11 +42,15 @@ def test_the_cache_costs_nothing_idle_and_goes_with_the_stack(resources: Resourc
     }
 
 
-def test_large_answers_are_private_encrypted_and_forgotten(resources: Resources) -> None:
-    (name,) = [name for name, r in resources.items() if r["Type"] == "AWS::S3::Bucket"]
+FORGOTTEN = {"CacheBucket": {"cache/": 2}, "MediaBucket": {"uploads/": 1, "media/": 8}}  # after so many days
+
+
+@pytest.mark.parametrize("name", sorted(FORGOTTEN))
+def test_buckets_are_private_encrypted_and_forgetful(resources: Resources, name: str) -> None:
+    assert {name for name, r in resources.items() if r["Type"] == "AWS::S3::Bucket"} == FORGOTTEN.keys()
     bucket = resources[name]
     # CloudFormation fails to delete a bucket that has objects, and the whole stack with it.
-    assert (name, bucket["DeletionPolicy"]) == ("CacheBucket", "Retain")
+    assert bucket["DeletionPolicy"] == "Retain"
     properties = bucket["Properties"]
     assert "BucketName" not in properties
     assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
@@ -53,8 +58,14 @@ def test_large_answers_are_private_encrypted_and_forgotten(resources: Resources)
     assert properties["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
     (rule,) = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     assert rule == {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
-    (rule,) = properties["LifecycleConfiguration"]["Rules"]
-    assert (rule["Status"], rule["Prefix"], rule["ExpirationInDays"]) == ("Enabled", "cache/", 2)
+    rules = properties["LifecycleConfiguration"]["Rules"]
+    assert {rule["Status"] for rule in rules} == {"Enabled"}
+    assert {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules} == FORGOTTEN[name]
+    assert min(FORGOTTEN[name].values()) >= 1
+
+
+def test_no_link_outlives_its_file() -> None:
+    assert FORGOTTEN["MediaBucket"]["media/"] * 24 * 3600 > LONGEST_S
 
 
 def test_no_answer_outlives_its_object(stack: Stack) -> None:

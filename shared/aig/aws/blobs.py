@@ -59,9 +59,7 @@ class Bucket:
         """A URL that lets anybody GET the object, as of that type, until so many seconds have passed."""
         return self._link("GET", key, seconds, {}, {"response-content-type": media_type})
 
-    def _link(
-        self, method: str, key: str, seconds: int, headers: Mapping[str, str], query: Mapping[str, str]
-    ) -> str:
+    def _link(self, method: str, key: str, seconds: int, headers: Mapping[str, str], query: Mapping[str, str]) -> str:
         path = self._root + quote(key, safe="/-_.~")
         timestamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         signed = presign_object(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
 from aig.errors import InvalidRequest, RequestTooLarge, UnsupportedMediaType
@@ -32,7 +32,9 @@ def is_form(request: Request) -> bool:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower() == "multipart/form-data"
 
 
-async def read_form(request: Request, numbers: Collection[str], lists: Collection[str], objects: Collection[str]) -> Form:
+async def read_form(
+    request: Request, numbers: Collection[str], lists: Collection[str], objects: Collection[str]
+) -> Form:
     """`numbers`, `lists` and `objects` name the fields that are no text. Raises InvalidRequest, RequestTooLarge."""
     if not is_form(request):
         raise UnsupportedMediaType("Send multipart/form-data with the file, or JSON with a URL or an upload_id.")
@@ -52,7 +54,7 @@ async def read_form(request: Request, numbers: Collection[str], lists: Collectio
                     raise InvalidRequest(f"{name} is in the form twice. Send it once.", param=name)
                 else:
                     fields[name] = _number(value) if name in numbers else value
-    except (MultiPartException, ClientDisconnect):
+    except (HTTPException, ClientDisconnect):  # HTTPException is what starlette makes of a malformed form
         raise InvalidRequest("The form could not be read: it is cut or malformed. Send it again.") from None
     for name in objects:
         if name in fields:
@@ -64,8 +66,8 @@ async def read_form(request: Request, numbers: Collection[str], lists: Collectio
 
 def too_large() -> RequestTooLarge:
     return RequestTooLarge(
-        f"The body is larger than {MAX_BODY_BYTES} bytes. POST /v1/uploads, PUT the file to the URL that it answers, and "
-        "send its id as upload_id."
+        f"The body is larger than {MAX_BODY_BYTES} bytes. POST /v1/uploads, PUT the file to the URL that it answers, "
+        "and send its id as upload_id."
     )
 
 

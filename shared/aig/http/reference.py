@@ -45,18 +45,27 @@ def operation(
     errors: tuple[int, ...] = (),
     request: dict[str, Any] | None = None,
     parameters: tuple[dict[str, Any], ...] = (),
+    form: dict[str, Any] | None = None,
     public: bool = False,
-    stream: bool = False,
+    status: int = 200,
+    also: tuple[str, ...] = (),
 ) -> dict[str, Any]:
-    """Keyword arguments for a FastAPI route. `answer` is an example, `request` holds `schema` and `example`."""
-    content: dict[str, Any] = {"application/json": {"schema": {"type": "object"}, "example": answer}}
-    if stream:
-        content["text/event-stream"] = {"schema": {"type": "string"}}
+    """Keyword arguments for a FastAPI route. `answer` is an example, None where the answer is no JSON.
+
+    `request` holds `schema` and `example`; `form` is the same for multipart/form-data. `also` are the other media types
+    that the answer may be of.
+    """
+    content: dict[str, Any] = {}
+    if answer is not None:
+        content["application/json"] = {"schema": {"type": "object"}, "example": answer}
+    content |= {media_type: {"schema": {"type": "string"}} for media_type in also}
     extra: dict[str, Any] = {"parameters": list(parameters)}
     if not public:
         extra["security"] = [{"bearer": []}]
-    if request is not None:
-        extra["requestBody"] = {"required": True, "content": {"application/json": request}}
+    bodies = {"application/json": request, "multipart/form-data": form}
+    if request is not None or form is not None:
+        sent = {media_type: body for media_type, body in bodies.items() if body is not None}
+        extra["requestBody"] = {"required": True, "content": sent}
     failures: dict[int | str, dict[str, Any]] = {
         status: {
             "description": _MEANINGS[status],
@@ -69,7 +78,7 @@ def operation(
         "summary": summary,
         "tags": [tag],
         "response_model": None,
-        "responses": {200: {"description": "OK", "content": content}, **failures},
+        "responses": {status: {"description": "Found" if status == 302 else "OK", "content": content}, **failures},
         "openapi_extra": extra,
     }
 
@@ -82,6 +91,7 @@ def query(name: str, description: str) -> dict[str, Any]:
     return {"name": name, "in": "query", "required": False, "description": description, "schema": {"type": "string"}}
 
 
+METERED_ERRORS = (400, 401, 402, 403, 404, 413, 415, 429, 502, 503, 504)
 METERED_HEADERS = (
     header("x-request-id", "Your id for the request; echoed.", {"type": "string", "maxLength": 128}),
     header("x-aig-tag", "What to attribute the cost to.", {"type": "string", "maxLength": 128}),

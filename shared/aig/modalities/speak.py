@@ -13,6 +13,7 @@ from aig.modalities.usage import Usage
 SECONDS_PER_CHARACTER = 0.25  # at most, at the usual speed: people say about fifteen a second
 SLOWEST = 0.25
 AUDIO_TOKENS_PER_S = 50  # at most
+PCM_BYTES_PER_S = 2 * 24_000
 
 Format = Literal["mp3", "wav", "opus", "flac", "pcm"]
 MEDIA_TYPES: dict[Format, str] = {

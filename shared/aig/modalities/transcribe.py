@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 from aig.modalities.cacheable import CacheForm
 from aig.modalities.demand import BYTES_PER_TOKEN, Demand
 from aig.modalities.files import Sound, fingerprint
+from aig.modalities.transcript import Segment, Word
 from aig.modalities.upstream import Upstream
 from aig.modalities.usage import Usage, units_json
 
@@ -74,7 +75,7 @@ class TranscribeRequest:
             "language": result.language or self.language,
             "duration": result.seconds if result.seconds is not None else self.sound.seconds,
             "text": result.text,
-            "segments": [segment.to_json(at) for at, segment in enumerate(result.segments)],
+            "segments": [_segment_json(at, segment) for at, segment in enumerate(result.segments)],
             "words": [{"word": word.word, "start": word.start, "end": word.end} for word in result.words],
             "usage": _usage_json(usage),
         }
@@ -90,28 +91,19 @@ def _usage_json(usage: Usage) -> dict[str, Any]:
     return {"type": "tokens", **counted, "input_tokens": read, "total_tokens": read + written}
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A piece that was said in one go; times in seconds from the beginning."""
-
-    start: float
-    end: float
-    text: str
-
-    def to_json(self, index: int) -> dict[str, Any]:
-        return {"id": index, "start": self.start, "end": self.end, "text": self.text}
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    word: str
-    start: float
-    end: float
+def _segment_json(index: int, segment: Segment) -> dict[str, Any]:
+    """What the model does not tell of it is left out."""
+    told = {"avg_logprob": segment.avg_logprob, "no_speech_prob": segment.no_speech_prob}
+    known = {name: value for name, value in told.items() if value is not None}
+    return {"id": index, "start": segment.start, "end": segment.end, "text": segment.text, **known}
 
 
 @dataclass(frozen=True, slots=True)
 class TranscribeResult:
-    """`segments` and `words` are empty where the model tells none; `seconds` is the recording's true length."""
+    """`segments` and `words`, all of the recording's, are empty where the model tells none.
+
+    `seconds` is the recording's true length.
+    """
 
     text: str
     segments: Sequence[Segment] = ()
