@@ -2,6 +2,7 @@
 
 import base64
 import copy
+import inspect
 import json
 import logging
 import os
@@ -16,7 +17,7 @@ from local.intrinsics import ACCOUNT, REGION
 _LOCK: Final = threading.RLock()
 _LOCKED: Final = "_aigateway_locked"
 _STREAM_RECORDS_KEPT: Final = 5_000
-_SMALL: Final = "_aigateway_small_transactions"
+_SMALL: Final = "_aigateway_small"
 
 
 def pretend_credentials() -> None:
@@ -87,6 +88,32 @@ def make_transactions_small() -> None:
     setattr(backend, _SMALL, True)
 
 
+def make_queries_small() -> None:
+    """Has a query of a table look at the items under its key only.
+
+    moto sorts the whole table for each: after some thousand calls, a page of a ledger took a second.
+    """
+    from moto.dynamodb.models.table import Table
+
+    if hasattr(Table, _SMALL):
+        return
+    original: Callable[..., Any] = Table.query
+    arguments = inspect.signature(original)
+
+    def query(self: Any, hash_key: Any, *args: Any, **options: Any) -> Any:
+        if arguments.bind(self, hash_key, *args, **options).arguments.get("index_name"):
+            return original(self, hash_key, *args, **options)
+        everything = self.items
+        self.items = {hash_key: everything[hash_key]} if hash_key in everything else {}
+        try:
+            return original(self, hash_key, *args, **options)
+        finally:
+            self.items = everything
+
+    Table.query = query  # type: ignore[method-assign]
+    setattr(Table, _SMALL, True)
+
+
 class _Before:
     """One item of a table as it was before a transaction, and where the table's stream ended."""
 
@@ -152,6 +179,7 @@ class EmbeddedAws:
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         make_dynamodb_atomic()
         make_transactions_small()
+        make_queries_small()
         self._server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
         self.endpoint = ""
 

@@ -160,3 +160,40 @@ def test_credentials_are_nobody_s(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "AWS_PROFILE" not in os.environ
     assert "real" not in [value for name, value in os.environ.items() if name.startswith("AWS_")]
     assert os.environ["NO_PROXY"] == "internal.example.com,127.0.0.1,localhost"
+
+
+def test_a_query_looks_at_the_items_of_its_key_only(
+    aws: EmbeddedAws, stack: Stack, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from moto.dynamodb.models.table import Table
+
+    (deployed,) = (table for table in stack.tables if table.logical_id == "CoreTable")
+    create_tables(
+        [replace(deployed, name="asked", definition={**deployed.definition, "TableName": "asked"})], aws.endpoint
+    )
+    for key in "abc":
+        for row in "12":
+            expiry = {"expiry_bucket": {"S": "one"}, "expires_at": {"N": row}}
+            client.put_item(TableName="asked", Item={"pk": {"S": key}, "sk": {"S": row}, **expiry})
+    looked_at = list[int]()
+    whole = Table.all_items
+
+    def all_items(table: Any) -> Any:
+        items = whole(table)
+        looked_at.append(len(items))
+        return items
+
+    monkeypatch.setattr(Table, "all_items", all_items)
+
+    def found(condition: str, value: str, **more: Any) -> list[tuple[str, str]]:
+        values = {":v": {"S": value}}
+        answer = client.query(
+            TableName="asked", KeyConditionExpression=condition, ExpressionAttributeValues=values, **more
+        )
+        return [(item["pk"]["S"], item["sk"]["S"]) for item in answer["Items"]]
+
+    assert found("pk = :v", "b") == [("b", "1"), ("b", "2")]
+    assert found("pk = :v", "nobody") == []
+    assert looked_at == [2, 0]
+    assert len(found("expiry_bucket = :v", "one", IndexName="expiry")) == 6
+    assert len(found("pk = :v", "c", ScanIndexForward=False, Limit=1)) == 1
