@@ -1,11 +1,14 @@
 """The type and size of an image, read from its first bytes: nothing is decoded."""
 
+import re
 import struct
 from dataclasses import dataclass
 from typing import Literal
 
 MAX_BYTES = 20 * 1024 * 1024
 MAX_PIXELS = 50_000_000
+_MAX_SEGMENTS = 10_000  # of a JPEG, before its frame
+_MARKER = re.compile(rb"\xff+([^\xff])", re.DOTALL)  # any number of fill bytes before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,18 +20,16 @@ class ImageHeader:
 
 def _jpeg_size(data: bytes) -> tuple[int, int]:
     position = 2
-    while position + 9 < len(data):
-        if data[position] != 0xFF:
+    for _ in range(_MAX_SEGMENTS):
+        marker = _MARKER.match(data, position)
+        if marker is None or len(data) < marker.end() + 8:
             break
-        marker = data[position + 1]
-        if marker == 0xFF:  # fill bytes, any number of them
-            position = len(data) - len(data[position:].lstrip(b"\xff")) - 1
-            continue
+        position = marker.end()
         # SOF0..SOF15 hold the size; C4, C8 and CC in that range are tables, not frames.
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height, width = struct.unpack_from(">HH", data, position + 5)
+        if b"\xc0" <= marker[1] <= b"\xcf" and marker[1] not in b"\xc4\xc8\xcc":
+            height, width = struct.unpack_from(">HH", data, position + 3)
             return width, height
-        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+        position += int.from_bytes(data[position : position + 2], "big")
     raise ValueError("the JPEG has no frame header")
 
 
@@ -45,18 +46,22 @@ def _webp_size(data: bytes) -> tuple[int, int]:
     raise ValueError("the WebP has no frame header")
 
 
+def parse(data: bytes) -> ImageHeader:
+    """PNG, JPEG, GIF or WebP of any size. Raises ValueError for anything else and for a cut header."""
+    if data.startswith(b"\x89PNG\r\n\x1a\n") and len(data) >= 24:
+        return ImageHeader("image/png", *struct.unpack_from(">II", data, 16))
+    if data.startswith(b"\xff\xd8"):
+        return ImageHeader("image/jpeg", *_jpeg_size(data))
+    if data.startswith((b"GIF87a", b"GIF89a")) and len(data) >= 10:
+        return ImageHeader("image/gif", *struct.unpack_from("<HH", data, 6))
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return ImageHeader("image/webp", *_webp_size(data))
+    raise ValueError("it is not a PNG, JPEG, GIF or WebP image")
+
+
 def read(data: bytes) -> ImageHeader:
     """PNG, JPEG, GIF or WebP. Raises ValueError for anything else, for a cut header and for too many pixels."""
-    if data.startswith(b"\x89PNG\r\n\x1a\n") and len(data) >= 24:
-        header = ImageHeader("image/png", *struct.unpack_from(">II", data, 16))
-    elif data.startswith(b"\xff\xd8"):
-        header = ImageHeader("image/jpeg", *_jpeg_size(data))
-    elif data.startswith((b"GIF87a", b"GIF89a")) and len(data) >= 10:
-        header = ImageHeader("image/gif", *struct.unpack_from("<HH", data, 6))
-    elif data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        header = ImageHeader("image/webp", *_webp_size(data))
-    else:
-        raise ValueError("it is not a PNG, JPEG, GIF or WebP image")
+    header = parse(data)
     if header.width * header.height > MAX_PIXELS:
         raise ValueError(f"it has {header.width}x{header.height} pixels; at most {MAX_PIXELS} are accepted")
     return header

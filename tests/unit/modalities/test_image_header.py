@@ -105,9 +105,15 @@ def test_fill_bytes_between_jpeg_segments() -> None:
         b"\xff\xd8\xff\xd9" + bytes(100),
         b"\xff\xd8" + b"\xff\xe0\x00\x02" * 100,
         b"\xff\xd8" + b"\xff\xe0\x00\x00" * 100,
+        b"\xff\xd8" + b"\xff\xe0\x00\x02" * 10_001 + jpeg(3, 2)[2:],
+        b"\xff\xd8" + b"\xff\xff\xe0\x00\x02" * 1_000_000,
+        b"\xff\xd8" + b"\xff" * 5_000_000,
     ],
-    ids=["no marker", "end at once", "empty segments", "segments of length zero"],
-)
+    ids=[
+        "no marker", "end at once", "empty segments", "segments of length zero", "segments without end",
+        "segments and fill bytes without end", "fill bytes without end",
+    ],
+)  # fmt: skip
 def test_a_jpeg_without_a_frame(data: bytes) -> None:
     with pytest.raises(ValueError, match="no frame header"):
         read(data)
