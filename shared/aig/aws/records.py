@@ -66,7 +66,7 @@ def _item(record: Record, left_out: tuple[str, ...]) -> dict[str, Any]:
         "provider": record.provider,
         "attempts": record.attempts,
         "cost": record.cost,
-        "units": json.dumps(dict(record.units), separators=(",", ":")),
+        "units": to_json(record.units).decode(),
         "estimated": record.estimated,
         "cache": record.cache,
         "tag": record.tag,

@@ -19,6 +19,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from pydantic_core import to_json
+
 from aig import limits
 from aig.aws.events import event_item
 from aig.aws.json_api import PATIENCE_S
@@ -296,7 +298,7 @@ def _hold_item(hold: Hold) -> dict[str, Any]:
         "key_id": hold.key_id,
         "amount": hold.amount,
         "model": hold.model,
-        "prices": json.dumps({key: prices.to_json() for key, prices in hold.prices.items()}, separators=(",", ":")),
+        "prices": to_json({key: prices.to_json() for key, prices in hold.prices.items()}).decode(),
         "parent_id": hold.parent_id,
         "spends": hold.spends,
         "capped": hold.capped,
@@ -344,7 +346,7 @@ def _debit_item(hold: Hold, debit: Debit) -> dict[str, Any]:
         "sub_account": hold.account_id if hold.parent_id else None,
         "model": debit.model,
         "provider": debit.provider,
-        "units": json.dumps(dict(debit.usage.units), separators=(",", ":")),
+        "units": to_json(debit.usage.units).decode(),
         "estimated": debit.usage.estimated,
         "service_tier": debit.usage.service_tier,
         "tag": debit.tag,
