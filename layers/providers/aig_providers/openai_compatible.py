@@ -241,7 +241,7 @@ class OpenAICompatibleChat:
     async def complete(self, upstream: Upstream, request: ChatRequest, max_output_tokens: int) -> ChatResult:
         http = build_request(upstream, request, max_output_tokens)
         result = parse_response(await wire.exchange(self._post, http, upstream))
-        return replace(result, usage=_kept_for(result.usage, request))
+        return ChatResult(result.body, _kept_for(result.usage, request))
 
     async def stream(
         self, upstream: Upstream, request: ChatRequest, max_output_tokens: int

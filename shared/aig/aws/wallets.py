@@ -72,16 +72,13 @@ class DynamoWallets:
 
     async def take(self, hold: Hold, caller: Caller) -> Hold:
         async def attempt(taking: Taking) -> Refused | None:
-            return await self._take(replace(hold, shard=taking.at), caller, taking)
+            placed = hold.on(taking.at)
+            first = [self._table.put_action(_hold_item(placed))]
+            return await self._attempt(placed, first, [*self._takings(placed, caller, taking)])
 
         payer, name = hold.payer_id, hold.request_id
         taking = await self.shards.covering(payer, hold.amount, name, caller.wallet_shards, attempt)
-        return replace(hold, shard=taking.at)
-
-    async def _take(self, hold: Hold, caller: Caller, taking: Taking) -> Refused | None:
-        return await self._attempt(
-            hold, [self._table.put_action(_hold_item(hold))], [*self._takings(hold, caller, taking)]
-        )
+        return hold.on(taking.at)
 
     async def _transact(
         self, hold: Hold, actions: list[dict[str, Any]], hot: Sequence[int], patience_s: float
@@ -97,7 +94,7 @@ class DynamoWallets:
         self, hold: Hold, caller: Caller, settlement: Settlement, debit: Debit, record: Record | None = None
     ) -> None:
         async def attempt(taking: Taking) -> Refused | None:
-            return await self._charge(replace(hold, shard=taking.at), caller, taking, settlement.charged, debit, record)
+            return await self._charge(hold.on(taking.at), caller, taking, settlement.charged, debit, record)
 
         payer = hold.payer_id
         await self.shards.covering(payer, hold.amount, hold.request_id, caller.wallet_shards, attempt)
