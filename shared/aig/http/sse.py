@@ -10,6 +10,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
+from aig.patience import Patience
+
 KEEP_ALIVE_S = 10.0
 PATIENCE_S = 30.0
 _DONE = b"data: [DONE]\n\n"
@@ -45,30 +47,32 @@ class EventStream(Response):
         sent_at, reading = loop.time(), True
 
         async def keep_alive() -> None:
-            while True:
-                wait = sent_at + self._keep_alive - loop.time()
-                if wait > 0:
-                    await asyncio.sleep(wait)
-                else:
-                    await write(_COMMENT)
+            with contextlib.closing(Patience()) as patience:
+                while True:
+                    wait = sent_at + self._keep_alive - loop.time()
+                    if wait > 0:
+                        await asyncio.sleep(wait)
+                    else:
+                        await write(_COMMENT, patience)
 
-        async def write(data: bytes, *, more: bool = True) -> None:
+        async def write(data: bytes, patience: Patience, *, more: bool = True) -> None:
             nonlocal sent_at, reading
             sent_at = loop.time()
             if not reading:
                 return
             try:
-                async with asyncio.timeout(self._patience):
+                with patience.until(sent_at + self._patience):
                     await send({"type": "http.response.body", "body": data, "more_body": more})
             except TimeoutError:
                 reading = False
 
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         comments = asyncio.create_task(keep_alive())
-        try:
-            async with contextlib.aclosing(self._chunks) as chunks:
-                async for chunk in chunks:
-                    await write(b"data: " + to_json(chunk, inf_nan_mode="null") + b"\n\n")
-        finally:
-            comments.cancel()
-        await write(_DONE, more=False)
+        with contextlib.closing(Patience()) as patience:
+            try:
+                async with contextlib.aclosing(self._chunks) as chunks:
+                    async for chunk in chunks:
+                        await write(b"data: " + to_json(chunk, inf_nan_mode="null") + b"\n\n", patience)
+            finally:
+                comments.cancel()
+            await write(_DONE, patience, more=False)
