@@ -236,7 +236,7 @@ def _slug(value: Any) -> str | None:
 
 def told_error(error: Any) -> UpstreamError:
     """An error that stands in an answer with status 200, or in a stream: its own words for what its status would be."""
-    table = error if isinstance(error, Mapping) else {}
+    table = error if isinstance(error, dict) else {}
     code, kind = _slug(table.get("code")), _slug(table.get("type"))
     status = next((value for name in ("status_code", "status", "code") if type(value := table.get(name)) is int), None)
     if code in OUT_OF_CREDIT or kind in OUT_OF_CREDIT:
@@ -423,7 +423,7 @@ _MOST_UNITS = 10**9
 
 def count(table: Any, name: str) -> int:
     """A count in a table of usage; 0 if there is none. Raises ValueError for what cannot be one."""
-    value = table.get(name) if isinstance(table, Mapping) else None
+    value = table.get(name) if isinstance(table, dict) else None
     if value is None:
         return 0
     if type(value) is not int or not 0 <= value <= _MOST_UNITS:
