@@ -11,7 +11,7 @@ from aig.http.audio import AudioStream
 from aig.http.auth import Authenticator
 from aig.http.body import read_json
 from aig.http.form import is_form, read_form
-from aig.http.headers import call_options, receipt_headers, recorded
+from aig.http.headers import call_options, receipt_headers
 from aig.http.json_answer import JsonAnswer
 from aig.keys import Caller
 from aig.modalities import given, speak_body, transcribe_body, transcript
@@ -44,12 +44,11 @@ async def create_audio_translation(request: Request, caller: Inferring) -> Respo
 
 
 async def _heard(request: Request, caller: Caller, operation: Operation) -> Response:
-    options = call_options(request)
     sent, file = await _sent(request)
     checked = transcribe_body.checked(sent)
     sound = await inputs.sound(file or given.given(checked, ("url",)), caller)
     body = transcribe_body.request(checked, sound, into_english=operation == "audio.translations")
-    options = recorded(options, caller, operation, sent)
+    options = call_options(request, caller, operation, sent)
     answer = await pipeline.operate(gateway, caller, body, options, lambda to, at: to.transcribe.transcribe(at, body))
     return _rendered(answer, checked.get("response_format") or "json", body.granularities)
 
@@ -81,9 +80,8 @@ def _rendered(answer: Answer, form: str, granularities: frozenset[str]) -> Respo
 
 @app.post("/v1/audio/speech", **SPEECH)
 async def create_speech(request: Request, caller: Inferring) -> Response:
-    options = call_options(request)
     sent = await read_json(request)
     body = speak_body.parse(sent)
-    options = recorded(options, caller, "audio.speech", sent, streamed=True)
+    options = call_options(request, caller, "audio.speech", sent, streamed=True)
     answer = await speech.speak(gateway, caller, body, options)
     return AudioStream(answer.pieces, answer.media_type, receipt_headers(answer.receipt))

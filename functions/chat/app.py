@@ -9,7 +9,7 @@ from aig import pipeline, stream, wiring
 from aig.http.app import create_app
 from aig.http.auth import Authenticator
 from aig.http.body import read_json
-from aig.http.headers import call_options, receipt_headers, recorded
+from aig.http.headers import call_options, receipt_headers
 from aig.http.json_answer import JsonAnswer
 from aig.http.sse import EventStream
 from aig.keys import Caller
@@ -30,10 +30,9 @@ app = create_app("AIgateway chat", container.ids, container.telemetry, CLIENT.cl
 async def create_chat_completion(
     request: Request, caller: Annotated[Caller, Depends(authenticated("inference"))]
 ) -> Response:
-    options = call_options(request)
     sent = await read_json(request)
     body = chat_body.parse(sent)
-    options = recorded(options, caller, "chat.completions", sent, streamed=body.stream)
+    options = call_options(request, caller, "chat.completions", sent, streamed=body.stream)
     if body.stream:
         streamed = await stream.run(gateway, caller, body, options)
         return EventStream(streamed.chunks, receipt_headers(streamed.receipt))

@@ -9,7 +9,7 @@ from aig import pipeline, wiring
 from aig.http.app import create_app
 from aig.http.auth import Authenticator
 from aig.http.body import read_json
-from aig.http.headers import call_options, receipt_headers, recorded
+from aig.http.headers import call_options, receipt_headers
 from aig.http.json_answer import JsonAnswer
 from aig.keys import Caller
 from aig.modalities import embed_body
@@ -29,9 +29,8 @@ app = create_app("AIgateway embeddings", container.ids, container.telemetry, CLI
 async def create_embeddings(
     request: Request, caller: Annotated[Caller, Depends(authenticated("inference"))]
 ) -> Response:
-    options = call_options(request)
     sent = await read_json(request)
     body = embed_body.parse(sent)
-    options = recorded(options, caller, "embeddings", sent)
+    options = call_options(request, caller, "embeddings", sent)
     answer = await pipeline.operate(gateway, caller, body, options, lambda adapter, at: adapter.embed.embed(at, body))
     return JsonAnswer(answer.body, receipt_headers(answer.receipt))

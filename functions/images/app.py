@@ -14,7 +14,7 @@ from aig.http.auth import Authenticator
 from aig.http.base_url import base_url
 from aig.http.body import read_json
 from aig.http.form import read_form
-from aig.http.headers import call_options, receipt_headers, recorded
+from aig.http.headers import call_options, receipt_headers
 from aig.http.json_answer import JsonAnswer
 from aig.keys import Caller
 from aig.modalities import image_body
@@ -60,7 +60,7 @@ async def create_image_edit(request: Request, caller: Inferring) -> Response:
 async def _made(
     request: Request, caller: Caller, operation: Operation, sent: dict[str, Any], body: ImageRequest
 ) -> Response:
-    options = recorded(call_options(request), caller, operation, sent)
+    options = call_options(request, caller, operation, sent)
     answer = await pipeline.operate(gateway, caller, body, options, lambda to, at: to.image.image(at, body))
     inline = sent.get("response_format") == "b64_json"
     data = [_inline(one) if inline else await _linked(request, caller, one) for one in answer.body["data"]]

@@ -9,7 +9,7 @@ from aig import pipeline, wiring
 from aig.http.app import create_app
 from aig.http.auth import Authenticator
 from aig.http.body import read_json
-from aig.http.headers import call_options, receipt_headers, recorded
+from aig.http.headers import call_options, receipt_headers
 from aig.http.json_answer import JsonAnswer
 from aig.keys import Caller
 from aig.modalities import classify_body, moderate_body, rerank_body, translate_body
@@ -29,41 +29,37 @@ Inferring = Annotated[Caller, Depends(authenticated("inference"))]
 
 @app.post("/v1/moderations", **MODERATIONS)
 async def create_moderation(request: Request, caller: Inferring) -> Response:
-    options = call_options(request)
     sent = await read_json(request)
     checked = moderate_body.checked(sent)
     pictures = [await inputs.picture(one, caller) for one in moderate_body.pictures(checked)]
     body = moderate_body.request(checked, pictures)
-    options = recorded(options, caller, "moderations", sent)
+    options = call_options(request, caller, "moderations", sent)
     answer = await pipeline.operate(gateway, caller, body, options, lambda to, at: to.moderate.moderate(at, body))
     return JsonAnswer({"id": f"modr_{options.trace_id}", **answer.body}, receipt_headers(answer.receipt))
 
 
 @app.post("/v1/translations", **TRANSLATIONS)
 async def create_translation(request: Request, caller: Inferring) -> Response:
-    options = call_options(request)
     sent = await read_json(request)
     body = translate_body.parse(sent)
-    options = recorded(options, caller, "translations", sent)
+    options = call_options(request, caller, "translations", sent)
     answer = await pipeline.operate(gateway, caller, body, options, lambda to, at: to.translate.translate(at, body))
     return JsonAnswer(answer.body, receipt_headers(answer.receipt))
 
 
 @app.post("/v1/classifications", **CLASSIFICATIONS)
 async def create_classification(request: Request, caller: Inferring) -> Response:
-    options = call_options(request)
     sent = await read_json(request)
     body = classify_body.parse(sent)
-    options = recorded(options, caller, "classifications", sent)
+    options = call_options(request, caller, "classifications", sent)
     answer = await pipeline.operate(gateway, caller, body, options, lambda to, at: to.classify.classify(at, body))
     return JsonAnswer(answer.body, receipt_headers(answer.receipt))
 
 
 @app.post("/v1/rerank", **RERANK)
 async def create_rerank(request: Request, caller: Inferring) -> Response:
-    options = call_options(request)
     sent = await read_json(request)
     body = rerank_body.parse(sent)
-    options = recorded(options, caller, "rerank", sent)
+    options = call_options(request, caller, "rerank", sent)
     answer = await pipeline.operate(gateway, caller, body, options, lambda to, at: to.rerank.rerank(at, body))
     return JsonAnswer(answer.body, receipt_headers(answer.receipt))

@@ -9,7 +9,7 @@ from aig import pipeline, wiring
 from aig.http.app import create_app
 from aig.http.auth import Authenticator
 from aig.http.body import read_json
-from aig.http.headers import call_options, receipt_headers, recorded
+from aig.http.headers import call_options, receipt_headers
 from aig.http.json_answer import JsonAnswer
 from aig.keys import Caller
 from aig.modalities import detect_body, ocr_body
@@ -29,21 +29,19 @@ Inferring = Annotated[Caller, Depends(authenticated("inference"))]
 
 @app.post("/v1/ocr", **OCR)
 async def create_ocr(request: Request, caller: Inferring) -> Response:
-    options = call_options(request)
     sent = await read_json(request)
     checked = ocr_body.checked(sent)
     body = ocr_body.request(checked, await inputs.picture_or_document(ocr_body.source(checked), caller))
-    options = recorded(options, caller, "ocr", sent)
+    options = call_options(request, caller, "ocr", sent)
     answer = await pipeline.operate(gateway, caller, body, options, lambda to, at: to.ocr.ocr(at, body))
     return JsonAnswer(answer.body, receipt_headers(answer.receipt))
 
 
 @app.post("/v1/detections", **DETECTIONS)
 async def create_detection(request: Request, caller: Inferring) -> Response:
-    options = call_options(request)
     sent = await read_json(request)
     checked = detect_body.checked(sent)
     body = detect_body.request(checked, await inputs.picture(detect_body.picture(checked), caller))
-    options = recorded(options, caller, "detections", sent)
+    options = call_options(request, caller, "detections", sent)
     answer = await pipeline.operate(gateway, caller, body, options, lambda to, at: to.detect.detect(at, body))
     return JsonAnswer(answer.body, receipt_headers(answer.receipt))

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import secrets
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
@@ -106,7 +105,7 @@ class _Plan:
         self._call = call
         self._fresh = list(call.candidates)
         self._again: dict[str, tuple[Candidate, float]] = {}  # with the time, by the clock, before which not
-        self._asked = Counter[str]()
+        self._asked = 0
         self._scouting: str | None = None  # the key of the candidate to which this call is sent ahead
 
     async def first(self) -> Candidate:
@@ -127,7 +126,7 @@ class _Plan:
         return None
 
     def _take(self, candidate: Candidate) -> Candidate:
-        self._asked[candidate.key] += 1
+        self._asked += 1
         return candidate
 
     def patience(self) -> float:
@@ -148,7 +147,7 @@ class _Plan:
     async def after(self, failed: Candidate, error: UpstreamError) -> Candidate | None:
         """The next to ask, once it is time; None if that would help nobody."""
         left = self._call.left(ANSWER_S) - LEAST_ATTEMPT_S
-        if not (error.retryable or error.unasked) or self._asked.total() >= MAX_ATTEMPTS or left < 0:
+        if not (error.retryable or error.unasked) or self._asked >= MAX_ATTEMPTS or left < 0:
             return None
         self._remember(failed, error)
         until = self._call.gateway.clock.monotonic() + min(LONGEST_WAIT_S, left)
@@ -197,7 +196,7 @@ class _Plan:
         if error.kind in ("auth", "timeout", "rejected") or isinstance(error, AdapterBug):
             self._again.pop(failed.key, None)
             return
-        jitter = secrets.randbelow(1000) / 1000 * BACK_OFF_S * 2 ** self._asked.total()
+        jitter = secrets.randbelow(1000) / 1000 * BACK_OFF_S * 2**self._asked
         wait = max(jitter, error.retry_after or 0.0)
         self._again[failed.key] = (failed, self._call.gateway.clock.monotonic() + wait)
 

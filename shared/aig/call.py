@@ -64,7 +64,6 @@ class Options:
     routing: Routing = "auto"
     session: str = ""
     request_id: str | None = None  # the id of ours that the client sees, where it sent none
-    retain: bool = True  # whether its record may hold the bodies
     recording: Recording | None = None
 
 

@@ -12,6 +12,7 @@ Prefix = Literal["acct", "adj", "evt", "file", "key", "refund", "req", "sub", "t
 
 _ID = re.compile(r"([a-z]+)_[0-9A-HJKMNP-TV-Z]{26}", re.ASCII)
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base32
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 
 
 def has_form(text: str, prefix: Prefix) -> bool:
@@ -22,7 +23,7 @@ def has_form(text: str, prefix: Prefix) -> bool:
 
 def _written(prefix: Prefix, milliseconds: int, bits: int) -> str:
     value = milliseconds << 80 | bits
-    return prefix + "_" + "".join([_ALPHABET[(value >> shift) & 31] for shift in range(125, -1, -5)])
+    return prefix + "_" + "".join([_PAIRS[(value >> shift) & 1023] for shift in range(120, -1, -10)])
 
 
 def derived(prefix: Prefix, seconds: int, text: str) -> str:

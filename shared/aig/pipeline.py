@@ -142,7 +142,7 @@ async def begin(gateway: Gateway, caller: Caller, demand: Demand, options: Optio
     models = [catalog.model(slug) for slug in demand.models] or catalog.models.values()
     providers = {offer.provider.name: offer.provider for model in models for offer in model.offers}
     await _check_image_hosts(gateway.resolver, demand)
-    found = await asyncio.gather(*(reach(gateway, provider) for provider in providers.values()))
+    found = [await reach(gateway, provider) for provider in providers.values()]
     everyone = dict(zip(providers, found, strict=True))
     reaches = {name: found for name, found in everyone.items() if not found.missing}
     await gateway.traffic.look(reaches)

@@ -21,6 +21,7 @@ from aig.modalities.chat_assembly import Assembly
 from aig.modalities.upstream import Upstream
 from aig.modalities.usage import OUTPUT_UNITS, Usage
 from aig.money.units import usd
+from aig.patience import Patience
 from aig.pipeline import begin, settle, void
 from aig.ports import Adapter
 
@@ -120,6 +121,17 @@ def _broken(error: UpstreamError) -> AIGError:
     return kind("The provider broke off its answer. Nothing was charged; send the request again.")
 
 
+async def _next(rest: AsyncGenerator[ChatChunk, None], patience: Patience, ends_at: float) -> ChatChunk | None:
+    """None at the end, and when the time is up that a stream may take."""
+    try:
+        with patience.until(ends_at):
+            return await anext(rest, None)
+    except TimeoutError:
+        if not patience.expired:
+            raise
+        return None
+
+
 class _Relay:
     """What has been said so far, and what it consumed."""
 
@@ -143,13 +155,15 @@ class _Relay:
         clock = call.gateway.clock
         began_at = clock.monotonic()
         try:
-            async with contextlib.aclosing(started.rest):
-                for chunk in started.opening:
-                    if body := self._saw(chunk):
-                        yield body
-                while (following := await self._next(started.rest)) is not None:
-                    if body := self._saw(following):
-                        yield body
+            with contextlib.closing(Patience()) as patience:
+                ends_at = asyncio.get_running_loop().time() + call.left(STREAM_S)
+                async with contextlib.aclosing(started.rest):
+                    for chunk in started.opening:
+                        if body := self._saw(chunk):
+                            yield body
+                    while (following := await _next(started.rest, patience, ends_at)) is not None:
+                        if body := self._saw(following):
+                            yield body
         except Exception as raised:
             error = as_upstream(raised)
             record_failure(call, candidate, error)
@@ -173,17 +187,6 @@ class _Relay:
             self.delivered = usage
         if self._request.include_usage:
             yield _usage_chunk(self._template, usage, receipt)
-
-    async def _next(self, rest: AsyncGenerator[ChatChunk, None]) -> ChatChunk | None:
-        """None at the end, and when the time is up that a stream may take."""
-        limit = asyncio.timeout(self._call.left(STREAM_S))
-        try:
-            async with limit:
-                return await anext(rest, None)
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            return None
 
     def _saw(self, chunk: ChatChunk) -> dict[str, Any] | None:
         """Counts a chunk; what of it goes to the client."""

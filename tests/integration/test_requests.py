@@ -1,6 +1,7 @@
 """Records of requests: each call leaves one, with its bodies unless they are kept out; nobody else's are seen."""
 
 import json
+import secrets
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -10,7 +11,7 @@ import httpx
 import pytest
 
 from aig.aws.json_api import JsonApi
-from aig.aws.records import MAX_JSON_BYTES, DynamoRecords
+from aig.aws.records import MAX_BODIES_BYTES, MAX_JSON_BYTES, DynamoRecords
 from aig.aws.sigv4 import Credentials
 from aig.aws.table import Table
 from aig.money.units import NOTHING, Nano
@@ -85,8 +86,20 @@ async def test_a_list_tells_what_reading_does_and_fetches_no_bodies(
     assert (len(found), more) == (3, False)
     assert listed == {record.id: replace(record, request=None, answer=None) for record in (bare, full, large)}
     sent = [item for answer in received.answers for item in answer["Items"]]
-    assert [item for item in sent if {"request", "answer"} & item.keys()] == []
+    assert [item for item in sent if "bodies" in item] == []
     assert await records.get(account_id, large.id) == (replace(large, request=None), ("request",))
+
+
+async def test_of_bodies_that_are_too_large_together_the_larger_is_left_out(
+    records: DynamoRecords, container: Container
+) -> None:
+    large, small = ({"a": secrets.token_hex(size)} for size in (MAX_BODIES_BYTES * 3 // 4, MAX_BODIES_BYTES // 2))
+    record = Record(
+        container.ids.new("req"), container.ids.new("acct"), "key_1", "trace", "chat.completions", False,
+        int(time.time()), 5, "v/m", "v", 1, NOTHING, {}, False, "skip", request=small, answer=large,
+    )  # fmt: skip
+    await records._table.transact(records.put_actions(record))
+    assert await records.get(record.account_id, record.id) == (replace(record, answer=None), ("answer",))
 
 
 async def test_a_call_is_found_by_the_id_that_its_answer_had(chat: App, requests: App, container: Container) -> None:

@@ -23,7 +23,7 @@ def as_text(calls: Any) -> None:
     """Arguments as the text that clients expect, where a vendor sends the object itself."""
     for call in _objects(calls):
         function = call.get("function")
-        if isinstance(function, dict) and isinstance(function.get("arguments"), Mapping):
+        if isinstance(function, dict) and isinstance(function.get("arguments"), dict):
             function["arguments"] = arguments_json(function["arguments"])
 
 
@@ -100,7 +100,7 @@ def _index(call: Mapping[str, Any]) -> int | None:
 
 def _name(call: Mapping[str, Any]) -> str:
     said = call.get("function") or call.get("custom")
-    name = said.get("name") if isinstance(said, Mapping) else None
+    name = said.get("name") if isinstance(said, dict) else None
     return name if isinstance(name, str) else ""
 
 

@@ -53,7 +53,7 @@ def _cached(raw: Mapping[str, Any], details: Any) -> int:
 
 def parse_usage(raw: Any, service_tier: Any = None) -> Usage | None:
     """OpenAI's totals, which include their details, as disjoint classes. None if absent, half or not credible."""
-    if not isinstance(raw, Mapping) or raw.get("prompt_tokens") is None or raw.get("completion_tokens") is None:
+    if not isinstance(raw, dict) or raw.get("prompt_tokens") is None or raw.get("completion_tokens") is None:
         return None
     read, said = raw.get("prompt_tokens_details"), raw.get("completion_tokens_details")
     try:
@@ -90,11 +90,13 @@ def _take_usage(body: dict[str, Any]) -> Any:
     """The usage as it is told, from where vendors put it, taken out of the body."""
     raw = body.pop("usage", None)
     vendor = body.get("x_groq")
-    if raw is None and isinstance(vendor, Mapping):
+    if raw is None and isinstance(vendor, dict):
         raw = vendor.get("usage")
     if raw is None and isinstance(body.get("choices"), list):
-        nested = [choice.pop("usage", None) for choice in body["choices"] if isinstance(choice, dict)]
-        raw = next((usage for usage in nested if usage is not None), None)
+        for choice in body["choices"]:
+            if isinstance(choice, dict) and "usage" in choice:
+                told = choice.pop("usage")
+                raw = told if raw is None else raw
     return raw
 
 
@@ -129,7 +131,7 @@ def _one_shape(said: dict[str, Any]) -> None:
     """Reasoning under one name, and text as a string, whatever the vendor's form."""
     content = said.get("content")
     if isinstance(content, list):
-        parts = [part for part in content if isinstance(part, Mapping)]
+        parts = [part for part in content if isinstance(part, dict)]
         said["content"] = "".join(text_of([part]) for part in parts if isinstance(part.get("text"), str))
         thoughts = [thought for part in parts if isinstance(thought := part.get("thinking"), list)]
         if thoughts:
@@ -140,11 +142,11 @@ def _one_shape(said: dict[str, Any]) -> None:
 
 
 def _texts(parts: list[Any]) -> list[Mapping[str, Any]]:
-    return [part for part in parts if isinstance(part, Mapping) and isinstance(part.get("text"), str)]
+    return [part for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str)]
 
 
 def _shown(body: Mapping[str, Any], choices: list[dict[str, Any]]) -> dict[str, Any]:
-    shown = {name: value for name, value in body.items() if name in _TOLD and isinstance(value, _TOLD[name])}
+    shown = {name: value for name, value in body.items() if isinstance(value, _TOLD.get(name, ()))}
     shown["choices"] = choices
     return shown
 
@@ -172,7 +174,7 @@ class EventParser:
         body = parse_object(payload)
         raw = _take_usage(body)
         usage = None
-        if isinstance(raw, Mapping):
+        if isinstance(raw, dict):
             # The last count stands, but for a nothing behind a something: that is one that was not made.
             self._usage |= {name: value for name, value in raw.items() if value or name not in self._usage}
             usage = parse_usage(self._usage, body.get("service_tier"))
@@ -241,7 +243,7 @@ class OpenAICompatibleChat:
     async def complete(self, upstream: Upstream, request: ChatRequest, max_output_tokens: int) -> ChatResult:
         http = build_request(upstream, request, max_output_tokens)
         result = parse_response(await wire.exchange(self._post, http, upstream))
-        return replace(result, usage=_kept_for(result.usage, request))
+        return ChatResult(result.body, _kept_for(result.usage, request))
 
     async def stream(
         self, upstream: Upstream, request: ChatRequest, max_output_tokens: int

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager, closing
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar
 from urllib.parse import parse_qsl
@@ -18,6 +18,7 @@ from pydantic_core import from_json, to_json
 from aig.clock import Clock, SystemClock
 from aig.errors import UpstreamError, UpstreamKind
 from aig.modalities.upstream import Timeouts, Upstream
+from aig.patience import Patience
 
 T = TypeVar("T")
 
@@ -140,8 +141,14 @@ CLIENT = Client(SystemClock())
 
 async def within(seconds: float, work: Awaitable[T]) -> T:
     """The result of `work`. Raises UpstreamError: timeout when time is up, connect when the connection breaks."""
+    with closing(Patience()) as patience:
+        return await _within(patience, seconds, work)
+
+
+async def _within(patience: Patience, seconds: float, work: Awaitable[T]) -> T:
+    """`within` for one of many waits."""
     try:
-        async with asyncio.timeout(seconds):
+        with patience.until(asyncio.get_running_loop().time() + seconds):
             return await work
     except TimeoutError:
         raise UpstreamError("timeout") from None
@@ -235,7 +242,7 @@ def _slug(value: Any) -> str | None:
 
 def told_error(error: Any) -> UpstreamError:
     """An error that stands in an answer with status 200, or in a stream: its own words for what its status would be."""
-    table = error if isinstance(error, Mapping) else {}
+    table = error if isinstance(error, dict) else {}
     code, kind = _slug(table.get("code")), _slug(table.get("type"))
     status = next((value for name in ("status_code", "status", "code") if type(value := table.get(name)) is int), None)
     if code in OUT_OF_CREDIT or kind in OUT_OF_CREDIT:
@@ -398,11 +405,12 @@ async def events(
             return reply
 
         reply = await within(timeouts.first_byte, head())
-        async for payload in sse_payloads(reply, timeouts, is_whole):
-            yield payload
-            if is_last(payload):
-                await finish(reply)
-                return
+        async with aclosing(sse_payloads(reply, timeouts, is_whole)) as payloads:
+            async for payload in payloads:
+                yield payload
+                if is_last(payload):
+                    await finish(reply)
+                    return
 
 
 async def pieces(
@@ -446,7 +454,7 @@ _MOST_UNITS = 10**9
 
 def count(table: Any, name: str) -> int:
     """A count in a table of usage; 0 if there is none. Raises ValueError for what cannot be one."""
-    value = table.get(name) if isinstance(table, Mapping) else None
+    value = table.get(name) if isinstance(table, dict) else None
     if value is None:
         return 0
     if type(value) is not int or not 0 <= value <= _MOST_UNITS:
@@ -456,22 +464,23 @@ def count(table: Any, name: str) -> int:
 
 async def sse_payloads(
     reply: Reply, timeouts: Timeouts, is_whole: Callable[[], Whole] = lambda: "no"
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """The `data` payloads of a stream, each as soon as it is complete. Raises UpstreamError."""
-    reader, patience = SseReader(), timeouts.first_byte
-    while piece := await _piece(reply, patience, is_whole):
-        patience = timeouts.idle
-        for payload in reader.feed(piece):
-            yield payload
+    reader, seconds = SseReader(), timeouts.first_byte
+    with closing(Patience()) as patience:
+        while piece := await _piece(reply, patience, seconds, is_whole):
+            seconds = timeouts.idle
+            for payload in reader.feed(piece):
+                yield payload
     for payload in reader.end():
         yield payload
 
 
-async def _piece(reply: Reply, patience: float, is_whole: Callable[[], Whole]) -> bytes:
+async def _piece(reply: Reply, patience: Patience, seconds: float, is_whole: Callable[[], Whole]) -> bytes:
     """What comes next, or nothing where all that matters has come and nothing more does."""
     grace = GRACE_S[whole] if (whole := is_whole()) != "no" else None
     try:
-        return await within(patience if grace is None else min(grace, patience), reply.read_some())
+        return await _within(patience, seconds if grace is None else min(grace, seconds), reply.read_some())
     except UpstreamError:
         if grace is None:
             raise

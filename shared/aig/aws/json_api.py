@@ -4,13 +4,12 @@ In place of boto3, which costs 2.8 CPU-ms a call and a second of import; docs/de
 """
 
 import asyncio
-import json
 import random
 import time
 from collections.abc import Callable
 from typing import Any
 
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 from yarl import URL
 
 from aig.aws import http1
@@ -101,7 +100,7 @@ class JsonApi:
         except http1.UnreachableError as error:
             raise _unreachable(error) from error
         try:
-            body = json.loads(raw)
+            body = from_json(raw)
         except ValueError as error:
             raise _unreachable(error) from error
         if not isinstance(body, dict):

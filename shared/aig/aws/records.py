@@ -1,9 +1,9 @@
 """Records of requests, in a table of their own whose items go after thirty days:
 
   pk <tenant>          sk req#<id>   all but the bodies: a tenant's are one range, which DynamoDB does not split
-  pk <tenant>#<id>     sk bodies     request, answer: so the large ones are spread over all partitions
+  pk <tenant>#<id>     sk bodies     bodies: so the large ones are spread over all partitions
 
-Bodies are JSON, compressed. One that is too large is left out, and `left_out` says so.
+`bodies` is one JSON object, compressed: request and answer. What is too large is left out, and `left_out` says so.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ from aig.aws.table import Table
 from aig.money.units import Nano
 from aig.records import KEPT_S, Record
 
-MAX_BODY_BYTES = 100_000  # each, compressed: an item holds 400 kB, and is written with the settle
-MAX_JSON_BYTES = 1_000_000  # what is larger is not compressed in vain
+MAX_BODIES_BYTES = 200_000  # both, compressed: an item holds 400 kB, and is written with the settle
+MAX_JSON_BYTES = 1_000_000  # of each: what is larger is not compressed in vain
 
 
 class DynamoRecords:
@@ -28,14 +28,15 @@ class DynamoRecords:
 
     def put_actions(self, record: Record) -> list[dict[str, Any]]:
         """The actions that keep a record, for the transaction that ends its request."""
-        texts = {"request": record.request, "answer": record.answer}
-        wanted = {name: _json(body) for name, body in texts.items() if body is not None}
-        packed = {name: _compressed(body) for name, body in wanted.items() if body is not None}
-        kept = {name: body for name, body in packed.items() if len(body) <= MAX_BODY_BYTES}
-        item = _item(record, left_out=tuple(sorted(wanted.keys() - kept.keys())))
-        if not kept:
+        wanted = {"request": record.request, "answer": record.answer}
+        texts = {name: text for name, body in wanted.items() if body is not None and (text := _json(body)) is not None}
+        while len(packed := _packed(texts)) > MAX_BODIES_BYTES:
+            del texts[max(texts, key=lambda name: len(texts[name]))]
+        left_out = tuple(name for name, body in wanted.items() if body is not None and name not in texts)
+        item = _item(record, left_out)
+        if not texts:
             return [self._table.put_action(item)]
-        bodies = {"pk": f"{record.account_id}#{record.id}", "sk": "bodies", **kept, "ttl": item["ttl"]}
+        bodies = {"pk": f"{record.account_id}#{record.id}", "sk": "bodies", "bodies": packed, "ttl": item["ttl"]}
         return [self._table.put_action(item), self._table.put_action(bodies)]
 
     async def get(self, account_id: str, request_id: str) -> tuple[Record, tuple[str, ...]] | None:
@@ -66,7 +67,7 @@ def _item(record: Record, left_out: tuple[str, ...]) -> dict[str, Any]:
         "provider": record.provider,
         "attempts": record.attempts,
         "cost": record.cost,
-        "units": json.dumps(dict(record.units), separators=(",", ":")),
+        "units": to_json(record.units).decode(),
         "estimated": record.estimated,
         "cache": record.cache,
         "tag": record.tag,
@@ -76,10 +77,14 @@ def _item(record: Record, left_out: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def _compressed(text: bytes) -> bytes:
-    """In memory of 64 kB: to get what zlib takes by itself costs most bodies more than to compress them."""
+def _packed(texts: Mapping[str, bytes]) -> bytes:
+    """One object of these JSON texts, compressed in one go: to begin costs most bodies more than all the rest.
+
+    In memory of 64 kB, because to get what zlib takes by itself costs more still.
+    """
     squeeze = zlib.compressobj(1, zlib.DEFLATED, 13, 6)
-    return squeeze.compress(text) + squeeze.flush()
+    members = b",".join([b'"%b":%b' % (name.encode(), text) for name, text in texts.items()])
+    return squeeze.compress(b"{%b}" % members) + squeeze.flush()
 
 
 def _json(body: Mapping[str, Any]) -> bytes | None:
@@ -91,10 +96,8 @@ def _json(body: Mapping[str, Any]) -> bytes | None:
     return text if len(text) <= MAX_JSON_BYTES else None
 
 
-def _load(item: Mapping[str, Any], bodies: Mapping[str, Any]) -> Record:
-    def body(name: str) -> dict[str, Any] | None:
-        return json.loads(zlib.decompress(bodies[name])) if name in bodies else None
-
+def _load(item: Mapping[str, Any], kept: Mapping[str, Any]) -> Record:
+    bodies = json.loads(zlib.decompress(kept["bodies"])) if kept else {}
     return Record(
         id=item["sk"].partition("#")[2],
         account_id=item["pk"],
@@ -113,6 +116,6 @@ def _load(item: Mapping[str, Any], bodies: Mapping[str, Any]) -> Record:
         cache=item["cache"],
         tag=item.get("tag"),
         error=item.get("error"),
-        request=body("request"),
-        answer=body("answer"),
+        request=bodies.get("request"),
+        answer=bodies.get("answer"),
     )

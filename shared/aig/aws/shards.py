@@ -84,10 +84,13 @@ class Shards:
         self._wallets: OrderedDict[str, _Known] = OrderedDict()
 
     def _known(self, payer_id: str) -> _Known:
-        known = self._wallets.setdefault(payer_id, _Known())
-        self._wallets.move_to_end(payer_id)
-        if len(self._wallets) > _REMEMBERED:
-            self._wallets.popitem(last=False)
+        known = self._wallets.get(payer_id)
+        if known is None:
+            known = self._wallets[payer_id] = _Known()
+            if len(self._wallets) > _REMEMBERED:
+                self._wallets.popitem(last=False)
+        else:
+            self._wallets.move_to_end(payer_id)
         return known
 
     def count(self, payer_id: str, told: int = 1) -> int:

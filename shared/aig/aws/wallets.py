@@ -19,6 +19,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from pydantic_core import to_json
+
 from aig import limits
 from aig.aws.events import event_item
 from aig.aws.json_api import PATIENCE_S
@@ -70,16 +72,13 @@ class DynamoWallets:
 
     async def take(self, hold: Hold, caller: Caller) -> Hold:
         async def attempt(taking: Taking) -> Refused | None:
-            return await self._take(replace(hold, shard=taking.at), caller, taking)
+            placed = hold.on(taking.at)
+            first = [self._table.put_action(_hold_item(placed))]
+            return await self._attempt(placed, first, [*self._takings(placed, caller, taking)])
 
         payer, name = hold.payer_id, hold.request_id
         taking = await self.shards.covering(payer, hold.amount, name, caller.wallet_shards, attempt)
-        return replace(hold, shard=taking.at)
-
-    async def _take(self, hold: Hold, caller: Caller, taking: Taking) -> Refused | None:
-        return await self._attempt(
-            hold, [self._table.put_action(_hold_item(hold))], [*self._takings(hold, caller, taking)]
-        )
+        return hold.on(taking.at)
 
     async def _transact(
         self, hold: Hold, actions: list[dict[str, Any]], hot: Sequence[int], patience_s: float
@@ -95,7 +94,7 @@ class DynamoWallets:
         self, hold: Hold, caller: Caller, settlement: Settlement, debit: Debit, record: Record | None = None
     ) -> None:
         async def attempt(taking: Taking) -> Refused | None:
-            return await self._charge(replace(hold, shard=taking.at), caller, taking, settlement.charged, debit, record)
+            return await self._charge(hold.on(taking.at), caller, taking, settlement.charged, debit, record)
 
         payer = hold.payer_id
         await self.shards.covering(payer, hold.amount, hold.request_id, caller.wallet_shards, attempt)
@@ -296,7 +295,7 @@ def _hold_item(hold: Hold) -> dict[str, Any]:
         "key_id": hold.key_id,
         "amount": hold.amount,
         "model": hold.model,
-        "prices": json.dumps({key: prices.to_json() for key, prices in hold.prices.items()}, separators=(",", ":")),
+        "prices": to_json({key: prices.to_json() for key, prices in hold.prices.items()}).decode(),
         "parent_id": hold.parent_id,
         "spends": hold.spends,
         "capped": hold.capped,
@@ -344,7 +343,7 @@ def _debit_item(hold: Hold, debit: Debit) -> dict[str, Any]:
         "sub_account": hold.account_id if hold.parent_id else None,
         "model": debit.model,
         "provider": debit.provider,
-        "units": json.dumps(dict(debit.usage.units), separators=(",", ":")),
+        "units": to_json(debit.usage.units).decode(),
         "estimated": debit.usage.estimated,
         "service_tier": debit.usage.service_tier,
         "tag": debit.tag,

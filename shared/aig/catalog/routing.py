@@ -206,7 +206,8 @@ def _order_offers(model: Model, demand: Demand, situation: Situation) -> Sequenc
         )
 
     # Where none is large enough, one of them will say so.
-    return sorted([offer for offer in offered if _is_large_enough(offer, demand)] or offered, key=rank)
+    fitting = [candidate for candidate in offered if _is_large_enough(candidate, demand)] or offered
+    return sorted(fitting, key=rank) if len(fitting) > 1 else fitting
 
 
 def _is_large_enough(candidate: Candidate, demand: Demand) -> bool:

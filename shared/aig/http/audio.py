@@ -8,6 +8,7 @@ from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
 from aig.http.patient import PatientWriter
+from aig.patience import Patience
 
 
 class AudioStream(Response):
@@ -25,7 +26,8 @@ class AudioStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         writer = PatientWriter(send)
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        async with contextlib.aclosing(self._pieces) as pieces:
-            async for piece in pieces:
-                await writer.write(piece)
-        await writer.write(b"", more=False)
+        with contextlib.closing(Patience()) as patience:
+            async with contextlib.aclosing(self._pieces) as pieces:
+                async for piece in pieces:
+                    await writer.write(piece, patience)
+            await writer.write(b"", patience, more=False)

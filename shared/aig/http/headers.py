@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
@@ -39,8 +38,13 @@ def _choice(request: Request, name: str, allowed: tuple[str, ...]) -> str:
     return value
 
 
-def call_options(request: Request) -> Options:
-    """Raises InvalidRequest for a header that cannot mean anything."""
+def call_options(
+    request: Request, caller: Caller, operation: Operation, body: Mapping[str, Any], *, streamed: bool = False
+) -> Options:
+    """Raises InvalidRequest for a header that cannot mean anything.
+
+    Of the body the request's record holds nothing where the request, or the account, keeps it out.
+    """
     tag = request.headers.get("x-aig-tag", "")
     if tag and not is_tag(tag):
         raise InvalidRequest(f"x-aig-tag takes {TAG_FORM}.", param="x-aig-tag")
@@ -50,24 +54,17 @@ def call_options(request: Request) -> Options:
     retain = request.headers.get("x-aig-retain", "full").strip().lower()
     if retain not in ("full", "none"):
         raise InvalidRequest("x-aig-retain must be full or none.", param="x-aig-retain")
+    kept = body if retain == "full" and caller.retain else None
     trace = request.scope[TRACE_KEY]
     return Options(
         trace_id=trace,
         request_id=None if trace == request.headers.get("x-request-id") else trace,
-        retain=retain == "full",
         tag=tag or None,
         cache=_choice(request, "x-cache", ("auto", "force", "skip")),  # type: ignore[arg-type]
         routing=_choice(request, "x-routing", ("auto", "cost", "speed", "quality")),  # type: ignore[arg-type]
         session=session,
+        recording=Recording(operation, streamed, kept),
     )
-
-
-def recorded(
-    options: Options, caller: Caller, operation: Operation, body: Mapping[str, Any], *, streamed: bool = False
-) -> Options:
-    """With what the request's record is to hold of it: no body where the request, or the account, keeps it out."""
-    kept = body if options.retain and caller.retain else None
-    return replace(options, recording=Recording(operation, streamed, kept))
 
 
 def receipt_headers(receipt: Receipt) -> dict[str, str]:

@@ -4,24 +4,30 @@ import asyncio
 
 from starlette.types import Send
 
+from aig.patience import Patience
+
 PATIENCE_S = 30.0
 
 
 class PatientWriter:
-    """A client that takes nothing for `patience` seconds is sent no more; what writes to it goes on all the same."""
+    """A client that takes nothing for `patience` seconds is sent no more; what writes to it goes on all the same.
+
+    Each task that writes brings a Patience of its own.
+    """
 
     def __init__(self, send: Send, patience: float = PATIENCE_S) -> None:
         self._send = send
         self._patience = patience
         self._reading = True
-        self.sent_at = asyncio.get_running_loop().time()
+        self._loop = asyncio.get_running_loop()
+        self.sent_at = self._loop.time()
 
-    async def write(self, data: bytes, *, more: bool = True) -> None:
-        self.sent_at = asyncio.get_running_loop().time()
+    async def write(self, data: bytes, patience: Patience, *, more: bool = True) -> None:
+        self.sent_at = self._loop.time()
         if not self._reading:
             return
         try:
-            async with asyncio.timeout(self._patience):
+            with patience.until(self.sent_at + self._patience):
                 await self._send({"type": "http.response.body", "body": data, "more_body": more})
         except TimeoutError:
             self._reading = False

@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
 from aig.http.patient import PATIENCE_S, PatientWriter
+from aig.patience import Patience
 
 KEEP_ALIVE_S = 10.0
 _DONE = b"data: [DONE]\n\n"
@@ -45,19 +46,21 @@ class EventStream(Response):
         writer = PatientWriter(send, self._patience)
 
         async def keep_alive() -> None:
-            while True:
-                wait = writer.sent_at + self._keep_alive - loop.time()
-                if wait > 0:
-                    await asyncio.sleep(wait)
-                else:
-                    await writer.write(_COMMENT)
+            with contextlib.closing(Patience()) as patience:
+                while True:
+                    wait = writer.sent_at + self._keep_alive - loop.time()
+                    if wait > 0:
+                        await asyncio.sleep(wait)
+                    else:
+                        await writer.write(_COMMENT, patience)
 
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         comments = asyncio.create_task(keep_alive())
-        try:
-            async with contextlib.aclosing(self._chunks) as chunks:
-                async for chunk in chunks:
-                    await writer.write(b"data: " + to_json(chunk, inf_nan_mode="null") + b"\n\n")
-        finally:
-            comments.cancel()
-        await writer.write(_DONE, more=False)
+        with contextlib.closing(Patience()) as patience:
+            try:
+                async with contextlib.aclosing(self._chunks) as chunks:
+                    async for chunk in chunks:
+                        await writer.write(b"data: " + to_json(chunk, inf_nan_mode="null") + b"\n\n", patience)
+            finally:
+                comments.cancel()
+            await writer.write(_DONE, patience, more=False)

@@ -195,19 +195,17 @@ def output_text(body: Mapping[str, Any]) -> str:
     """All that a completion, or a chunk of one, says: what its tokens are counted from when nobody else counted."""
     pieces: list[Any] = []
     for choice in body.get("choices") or ():
-        said: Mapping[str, Any] = next(
-            (choice[key] for key in ("message", "delta") if isinstance(choice.get(key), Mapping)), {}
-        )
-        pieces.append(said.get("reasoning_content") or said.get("reasoning"))
-        pieces += [said.get(key) for key in ("content", "refusal")]
-        parts = said.get("content")
-        pieces += [part.get("text") for part in parts if isinstance(part, Mapping)] if isinstance(parts, list) else []
-        calls = said.get("tool_calls")
+        message, delta = choice.get("message"), choice.get("delta")
+        said = message if isinstance(message, dict) else delta if isinstance(delta, dict) else {}
+        content, calls = said.get("content"), said.get("tool_calls")
+        pieces += (said.get("reasoning_content") or said.get("reasoning"), content, said.get("refusal"))
+        if isinstance(content, list):
+            pieces += [part.get("text") for part in content if isinstance(part, dict)]
         for call in calls if isinstance(calls, list) else ():
-            function = call.get("function") if isinstance(call, Mapping) else None
-            if isinstance(function, Mapping):
-                pieces += [function.get("name"), function.get("arguments")]
-    return "".join(piece for piece in pieces if isinstance(piece, str))
+            function = call.get("function") if isinstance(call, dict) else None
+            if isinstance(function, dict):
+                pieces += (function.get("name"), function.get("arguments"))
+    return "".join([piece for piece in pieces if isinstance(piece, str)])
 
 
 def estimate(request: ChatRequest, output_bytes: int) -> Usage:

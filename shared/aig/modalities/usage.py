@@ -64,7 +64,7 @@ class Usage:
         return Usage(stands.units, stands.estimated, self.service_tier or earlier.service_tier)
 
     def total(self, units: tuple[Unit, ...]) -> int:
-        return sum(self.units.get(unit, 0) for unit in units)
+        return sum([self.units.get(unit, 0) for unit in units])
 
 
 def units_json(usage: Usage) -> dict[str, Any]:

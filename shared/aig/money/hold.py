@@ -1,7 +1,7 @@
 """The first phase of a charge: how much to set aside, and what becomes of it."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from aig.modalities.usage import COUNT_UNITS, INPUT_UNITS, OUTPUT_UNITS, Unit, Usage
 from aig.money.pricing import Prices, Rates, charge, has_price, price_of
@@ -129,6 +129,10 @@ class Hold:
     def payer_id(self) -> str:
         """The account whose wallet it is taken from."""
         return self.parent_id or self.account_id
+
+    def on(self, shard: int) -> "Hold":
+        """The same, taken from that shard."""
+        return self if shard == self.shard else replace(self, shard=shard)
 
 
 @dataclass(frozen=True, slots=True)
