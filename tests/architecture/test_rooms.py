@@ -64,7 +64,10 @@ ROOMS = {
     "anthropic": {"anthropic", "claude"},
     "bedrock": {"bedrock", "anthropic", "claude", "cohere"},
     "claude": {"anthropic", "claude"},
+    "cloudflare/": {"cloudflare", "deepgram", "openai", "stability", "llama"},  # whose models it runs
     "cohere": {"cohere"},
+    "deepgram": {"deepgram"},
+    "elevenlabs": {"elevenlabs"},
     "google": {"google", "gemini"},
     "openai_compatible": {"groq"},  # one of its answers' fields
     "openai": {"openai"},

@@ -1,9 +1,10 @@
-"""Embeddings of more inputs than a provider takes at once: several requests side by side, one answer in order."""
+"""A call that takes several requests to a provider: side by side, one answer in order, losses told."""
 
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from aig.errors import UpstreamError
 from aig.modalities.embed import EmbedRequest, EmbedResult, Text, Vector, batches
@@ -16,29 +17,53 @@ BACK_OFF_S = 0.2
 LONGEST_WAIT_S = 5.0
 
 Send = Callable[[tuple[Text, ...]], Awaitable[EmbedResult]]
+PartT = TypeVar("PartT")
+ResultT = TypeVar("ResultT")
 
 
 async def embed_in_batches(upstream: Upstream, request: EmbedRequest, send: Send) -> EmbedResult:
     """The vectors of all inputs, and the sum of their usage: None if any part tells none.
 
-    A part that fails is sent again while there is room for that, here and in the budget of all calls: those that are
-    done have been paid for. Raises UpstreamError with what they consumed when it fails all the same, or when vectors
-    are of different lengths; the others are given up then.
+    Raises UpstreamError as `side_by_side` does, and when vectors are of different lengths.
     """
-    parts = list(batches(request.inputs, upstream.max_batch, upstream.max_batch_tokens))
-    room = asyncio.Semaphore(AT_ONCE)
-    again = len(parts) // 5
     lengths = set[int]()
 
-    async def once(part: tuple[Text, ...]) -> EmbedResult:
-        async with room:
-            result = await send(part)
+    async def checked(part: tuple[Text, ...]) -> EmbedResult:
+        result = await send(part)
         lengths.update(map(len, result.vectors))  # of base64 texts they tell as much
         if len(result.vectors) != len(part) or len(lengths) > 1:
             raise UpstreamError("malformed")
         return result
 
-    async def patiently(part: tuple[Text, ...]) -> EmbedResult:
+    def consumed(part: tuple[Text, ...], result: EmbedResult) -> Usage:
+        return result.usage or replace(request, inputs=part).estimate(result)
+
+    parts = list(batches(request.inputs, upstream.max_batch, upstream.max_batch_tokens))
+    results = await side_by_side(upstream, parts, checked, consumed)
+    vectors: list[Vector] = [vector for result in results for vector in result.vectors]
+    return EmbedResult(vectors, summed([result.usage for result in results]))
+
+
+async def side_by_side(
+    upstream: Upstream,
+    parts: Sequence[PartT],
+    send: Callable[[PartT], Awaitable[ResultT]],
+    consumed: Callable[[PartT, ResultT], Usage],
+) -> list[ResultT]:
+    """The answer to each part, in order.
+
+    A part that fails is sent again while there is room for that, here and in the budget of all calls: those that are
+    done have been paid for. Raises UpstreamError with what they consumed when it fails all the same; the others are
+    given up then.
+    """
+    room = asyncio.Semaphore(AT_ONCE)
+    again = len(parts) // 5
+
+    async def once(part: PartT) -> ResultT:
+        async with room:
+            return await send(part)
+
+    async def patiently(part: PartT) -> ResultT:
         nonlocal again
         for retries_left in reversed(range(ATTEMPTS)):
             try:
@@ -57,33 +82,27 @@ async def embed_in_batches(upstream: Upstream, request: EmbedRequest, send: Send
         raise AssertionError
 
     if len(parts) == 1:
-        return await once(parts[0])
+        return [await once(parts[0])]
     tasks = [asyncio.ensure_future(patiently(part)) for part in parts]
     try:
-        results = await asyncio.gather(*tasks)
+        return await asyncio.gather(*tasks)
     except UpstreamError as error:
-        error.usage = _consumed(request, parts, tasks)
+        done = [(part, task) for part, task in zip(parts, tasks, strict=True) if _is_answered(task)]
+        error.usage = summed([consumed(part, task.result()) for part, task in done]) if done else None
         raise
     finally:
         for task in tasks:
             task.cancel()
-    vectors: list[Vector] = [vector for result in results for vector in result.vectors]
-    return EmbedResult(vectors, _sum([result.usage for result in results]))
 
 
-def _consumed(
-    request: EmbedRequest, parts: Sequence[tuple[Text, ...]], tasks: Sequence[asyncio.Task[EmbedResult]]
-) -> Usage | None:
-    """What the parts that were done come to."""
-    done = [
-        task.result().usage or replace(request, inputs=part).estimate(task.result())
-        for part, task in zip(parts, tasks, strict=True)
-        if task.done() and not task.cancelled() and task.exception() is None
-    ]
-    return _sum(done) if done else None
+def _is_answered(task: asyncio.Task[ResultT]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is None
 
 
-def _sum(usages: Sequence[Usage | None]) -> Usage | None:
+def summed(usages: Sequence[Usage | None]) -> Usage | None:
+    """None if any of them is; one alone as it is."""
+    if len(usages) == 1:
+        return usages[0]
     units: dict[Unit, int] = {}
     for usage in usages:
         if usage is None:

@@ -59,7 +59,7 @@ BOUNDS: Mapping[str, Mapping[str, Range]] = {
         "characters": ("1.00", "900.00"),
         "input_tokens": ("0.05", "45.00"),
         "output_audio_tokens": ("0.50", "450.00"),
-        "seconds": ("0.00001", "0.009"),
+        "seconds": ("0.0000012", "0.001"),
     },
     "transcription": {
         "input_tokens": ("0.10", "95.00"),

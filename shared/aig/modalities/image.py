@@ -13,7 +13,7 @@ from aig.modalities.upstream import Upstream
 from aig.modalities.usage import INPUT_UNITS, OUTPUT_UNITS, Usage, units_json
 
 MOST_STEPS = 50
-TILE = 512  # pixels of each side, that Workers AI counts pictures in
+TILE = 512  # pixels of each side, that Workers AI counts pictures in: each step is billed once for each of them
 USUAL_SIZE = (1024, 1024)
 LARGEST_SIZE = (2048, 2048)  # that a model may choose where the request does not
 
@@ -60,7 +60,7 @@ class ImageRequest:
             counts={
                 "images": self.n,
                 "tiles": self.n * tiles(width, height),
-                "steps": self.n * (self.steps or MOST_STEPS),
+                "steps": self.n * tiles(width, height) * (self.steps or MOST_STEPS),
             },
             preferences=self.preferences or {},
         )
@@ -93,7 +93,7 @@ class ImageRequest:
             {
                 "images": made,
                 "tiles": made * tiles(width, height),
-                "steps": made * (self.steps or 0),
+                "steps": made * tiles(width, height) * (self.steps or 0),
                 "input_tokens": read,
             },
             estimated=True,
