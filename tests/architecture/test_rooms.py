@@ -62,13 +62,18 @@ ADAPTERS = "layers/providers/aig_providers/"
 ROOMS = {
     "anthropic": {"anthropic", "claude"},
     "bedrock": {"bedrock", "anthropic", "claude", "cohere"},
+    "bfl": {"bfl"},
     "claude": {"anthropic", "claude"},
     "cohere": {"cohere"},
+    "deepl": {"deepl"},
     "google": {"google", "gemini"},
+    "jina": {"jina"},
+    "mistral": {"mistral"},
     "openai_compatible": {"groq"},  # one of its answers' fields
     "openai": {"openai"},
     "payments": {"stripe"},
     "responses": {"openai"},
+    "stability": {"stability"},
     "stripe": {"stripe"},
     "voyage": {"voyage"},
 }

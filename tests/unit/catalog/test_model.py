@@ -178,8 +178,9 @@ class TestTheBuiltInCatalog:
             if model.modality == "text":
                 assert 0 < model.max_output <= model.context, model.slug
             for offer in model.offers if model.served else ():
-                needed = {"input_tokens", "output_tokens"} if model.modality == "text" else {"input_tokens"}
-                assert needed <= offer.prices.rates.keys(), model.slug
+                needed = {"text": {"input_tokens", "output_tokens"}, "embedding": {"input_tokens"}}
+                assert offer.prices.rates, model.slug
+                assert needed.get(model.modality, set[str]()) <= offer.prices.rates.keys(), model.slug
                 assert all(type(price) is int and price >= 0 for price in offer.prices.rates.values()), model.slug
 
     def test_no_model_was_released_before_the_date_in_its_name(self) -> None:
