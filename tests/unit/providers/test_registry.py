@@ -45,3 +45,4 @@ def test_what_is_read_by_chat_may_be_as_long_as_it_asks_for() -> None:
     for model in by_chat:
         assert {"vision", "json_schema"} <= model.capabilities, model.slug
         assert min(offer.max_output or model.max_output for offer in model.offers) >= MAX_OUTPUT, model.slug
+        assert not any("fixed_sampling" in offer.quirks for offer in model.offers), model.slug

@@ -15,9 +15,9 @@ from aig.modalities.files import Document, Picture
 from aig.modalities.ocr import Line, OcrRequest
 from aig.modalities.upstream import Upstream
 from aig.modalities.usage import Usage
-from aig_providers import vision
+from aig_providers import google, vision
 from tests.conformance.test_requests import PNG
-from tests.unit.providers.replies import upstream
+from tests.unit.providers.replies import posting, upstream
 
 PICTURE = Picture(b"\x89PNG", "image/png", 2000, 500)
 READ = OcrRequest((), PICTURE)
@@ -161,6 +161,25 @@ class TestDetect:
         with pytest.raises(UpstreamError):
             await find(Model({"detections": [thing()]}), only)
         assert len((await find(Model({"detections": [thing(label="dog")]}), only)).detections) == 1
+
+
+def gemini(filled: Any, reason: str = "STOP") -> bytes:
+    candidate = {"content": {"parts": [{"text": json.dumps(filled)}]}, "finishReason": reason}
+    return json.dumps(
+        {"candidates": [candidate], "usageMetadata": {"promptTokenCount": 900, "candidatesTokenCount": 40}}
+    ).encode()
+
+
+async def test_it_goes_by_a_real_chat() -> None:
+    chat = google.GoogleChat(posting(gemini({"detections": [thing()]})))
+    result = await vision.DetectByChat(chat).detect(upstream(), FIND)
+    assert [one.box for one in result.detections] == [Box(400.0, 50.0, 2000.0, 250.0)]
+    assert result.usage is not None
+    assert (result.usage.units["input_tokens"], result.usage.units["output_tokens"]) == (900, 40)
+    cut = vision.OcrByChat(google.GoogleChat(posting(gemini(lines(["a"]), "MAX_TOKENS"))))
+    with pytest.raises(UpstreamError) as raised:
+        await cut.ocr(upstream(), READ)
+    assert raised.value.kind == "malformed"
 
 
 class TestEnds:
