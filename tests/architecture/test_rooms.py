@@ -63,16 +63,21 @@ ADAPTERS = "layers/providers/aig_providers/"
 ROOMS = {
     "anthropic": {"anthropic", "claude"},
     "bedrock": {"bedrock", "anthropic", "claude", "cohere"},
+    "bfl": {"bfl"},
     "claude": {"anthropic", "claude"},
     "cloudflare/": {"cloudflare", "deepgram", "openai", "stability", "llama"},  # whose models it runs
     "cohere": {"cohere"},
     "deepgram": {"deepgram"},
     "elevenlabs": {"elevenlabs"},
+    "deepl": {"deepl"},
     "google": {"google", "gemini"},
+    "jina": {"jina"},
+    "mistral": {"mistral"},
     "openai_compatible": {"groq"},  # one of its answers' fields
     "openai": {"openai"},
     "payments": {"stripe"},
     "responses": {"openai"},
+    "stability": {"stability"},
     "stripe": {"stripe"},
     "voyage": {"voyage"},
 }

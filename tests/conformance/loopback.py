@@ -21,11 +21,12 @@ class Answer:
 
 @dataclass(frozen=True)
 class Received:
-    """A request; header names are lower case. The body is what its JSON says, or the bytes of another."""
+    """A request; header names are lower case. `body` is read where it is JSON, and bytes where it is not."""
 
     path: str
     headers: Mapping[str, str]
     body: Any
+    method: str = "POST"
 
 
 class Loopback:
@@ -93,9 +94,9 @@ async def _read(reader: asyncio.StreamReader) -> Received | None:
         return None
     request_line, *lines = head.strip().split("\r\n")
     headers = {key.lower(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
-    body = await reader.readexactly(int(headers["content-length"]))
-    is_json = headers.get("content-type", "").startswith("application/json")
-    return Received(request_line.split(" ")[1], headers, json.loads(body) if is_json else body)
+    body = await reader.readexactly(int(headers.get("content-length", 0)))
+    method, path, _ = request_line.split(" ")
+    return Received(path, headers, json.loads(body) if "json" in headers.get("content-type", "") else body, method)
 
 
 async def _write(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: Answer) -> bool:

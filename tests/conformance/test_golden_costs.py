@@ -288,6 +288,7 @@ WIRES: Mapping[str, tuple[Any, Any, Any]] = {
     "openai": (openai.OpenAIChat, _openai, _openai_answer),
     "responses": (openai.OpenAIChat, _responses, _responses_answer),
     "openai_compatible": (openai_compatible.OpenAICompatibleChat, _openai, _openai_answer),
+    "mistral": (openai_compatible.OpenAICompatibleChat, _openai, _openai_answer),
     "anthropic": (anthropic.AnthropicChat, _anthropic, _anthropic_answer),
     "google": (google.GoogleChat, _google, _google_answer),
     "cohere": (cohere.CohereChat, _cohere, _cohere_answer),

@@ -1,4 +1,4 @@
-"""Cohere's API, version 2: chat, whole and streamed, and embeddings."""
+"""Cohere's API, version 2: chat, whole and streamed, embeddings and rerank."""
 
 import time
 from collections.abc import AsyncGenerator, Mapping
@@ -8,6 +8,7 @@ from typing import Any
 from aig.errors import UpstreamError
 from aig.modalities.chat import ChatChunk, ChatRequest, ChatResult
 from aig.modalities.embed import EmbedRequest, EmbedResult, InputType, Text, encoded
+from aig.modalities.rerank import RerankRequest, RerankResult
 from aig.modalities.upstream import Upstream
 from aig.modalities.usage import Usage
 from aig_providers import wire
@@ -19,6 +20,7 @@ from aig_providers.shapes import (
     completion,
     function_tools,
     refuse,
+    relevance_scores,
     string,
     text_of,
     tool_call,
@@ -363,9 +365,36 @@ def parse_embeddings(body: Mapping[str, Any], request: EmbedRequest) -> EmbedRes
     return EmbedResult(vectors, usage)
 
 
+class CohereRerank:
+    def __init__(self, post: Post) -> None:
+        self._post = post
+
+    async def rerank(self, upstream: Upstream, request: RerankRequest) -> RerankResult:
+        http = post_json(upstream, "v2/rerank", rerank_body(upstream, request))
+        return parse_rerank(await wire.exchange(self._post, http, upstream, read_detail), request)
+
+
+def rerank_body(upstream: Upstream, request: RerankRequest) -> dict[str, Any]:
+    body = {"model": upstream.model_id, "query": request.query, "documents": list(request.documents)}
+    return {**body, "top_n": request.top_n} if request.top_n else body
+
+
+def parse_rerank(payload: bytes, request: RerankRequest) -> RerankResult:
+    """The body of a 200. Long documents count as several, so that only the answer tells what is billed."""
+    body = parse_object(payload)
+    scores = relevance_scores(body.get("results"), request)
+    try:
+        billed = body["meta"]["billed_units"]
+        usage = Usage({"search_units": _whole(billed, "search_units")})
+    except (KeyError, TypeError, ValueError):
+        usage = None
+    return RerankResult(scores, usage)
+
+
 class Cohere:
     chat = CohereChat(wire.CLIENT.post)
     embed = CohereEmbed(wire.CLIENT.post)
+    rerank = CohereRerank(wire.CLIENT.post)
 
 
 ADAPTER = Cohere()

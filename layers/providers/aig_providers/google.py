@@ -17,6 +17,7 @@ from aig_providers import wire
 from aig_providers.batches import embed_in_batches
 from aig_providers.google_contents import FORMAT, generate_body
 from aig_providers.shapes import arguments_json, chunk_of, completion_of, string, tool_call, unsupported
+from aig_providers.vision import DetectByChat, OcrByChat
 from aig_providers.wire import Detail, HttpRequest, Post, Whole, count, parse_object
 
 _FILTERED = frozenset(
@@ -423,6 +424,8 @@ def embed_body(upstream: Upstream, request: EmbedRequest, batch: tuple[Text, ...
 class Google:
     chat = GoogleChat(wire.CLIENT.post)
     embed = GoogleEmbed(wire.CLIENT.post)
+    ocr = OcrByChat(chat)
+    detect = DetectByChat(chat)
 
 
 ADAPTER = Google()

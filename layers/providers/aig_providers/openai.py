@@ -11,6 +11,7 @@ from aig_providers import wire
 from aig_providers.openai_compatible import OpenAICompatibleChat, OpenAICompatibleEmbed
 from aig_providers.responses_input import is_chat_only, responses_body
 from aig_providers.responses_output import StreamParser, parse_response
+from aig_providers.vision import DetectByChat, OcrByChat
 from aig_providers.wire import HttpRequest, Post, post_json
 
 
@@ -56,6 +57,8 @@ def _by_responses(upstream: Upstream, request: ChatRequest, max_output_tokens: i
 class OpenAI:
     chat = OpenAIChat(wire.CLIENT.post)
     embed = OpenAICompatibleEmbed(wire.CLIENT.post)
+    ocr = OcrByChat(chat)
+    detect = DetectByChat(chat)
 
 
 ADAPTER = OpenAI()

@@ -9,6 +9,7 @@ from typing import Any
 from aig.errors import UpstreamError
 from aig.modalities.chat import ChatChunk, ChatRequest, ChatResult
 from aig.modalities.embed import EmbedRequest, EmbedResult, Text
+from aig.modalities.ocr import OcrAdapter
 from aig.modalities.upstream import Upstream
 from aig.modalities.usage import Usage
 from aig_providers import wire
@@ -16,6 +17,7 @@ from aig_providers.batches import embed_in_batches
 from aig_providers.compatible_body import compatible_body
 from aig_providers.compatible_calls import StreamedCalls, as_text, one_form
 from aig_providers.shapes import parse_embeddings, text_of
+from aig_providers.vision import DetectByChat, OcrByChat
 from aig_providers.wire import HttpRequest, Post, Whole, count, parse_object, post_json, told_error
 
 _TIERS_WITH_PRICES = frozenset({"flex", "priority"})
@@ -296,6 +298,8 @@ def embed_body(upstream: Upstream, request: EmbedRequest, batch: tuple[Text, ...
 class OpenAICompatible:
     chat = OpenAICompatibleChat(wire.CLIENT.post)
     embed = OpenAICompatibleEmbed(wire.CLIENT.post)
+    ocr: OcrAdapter = OcrByChat(chat)
+    detect = DetectByChat(chat)
 
 
 ADAPTER = OpenAICompatible()

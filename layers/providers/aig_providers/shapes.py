@@ -9,6 +9,7 @@ from pydantic_core import from_json, to_json
 from aig.errors import UpstreamError
 from aig.modalities.chat import SAMPLING
 from aig.modalities.embed import EmbedResult, Encoding, encoded
+from aig.modalities.rerank import RerankRequest, Score
 from aig.modalities.usage import Usage
 from aig_providers.wire import count, parse_object
 
@@ -83,6 +84,20 @@ def string(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError
     return value
+
+
+def number(value: Any) -> float:
+    """A number that an answer must have. Raises TypeError for anything else."""
+    if type(value) not in (int, float):
+        raise TypeError
+    return float(value)
+
+
+def score(value: Any) -> float:
+    """A number between 0 and 1. Raises TypeError or ValueError for anything else."""
+    if not 0 <= number(value) <= 1:
+        raise ValueError
+    return float(value)
 
 
 def tool_call(call_id: str, name: str, arguments: str) -> dict[str, Any]:
@@ -213,3 +228,25 @@ def parse_embeddings(payload: bytes, encoding: Encoding) -> EmbedResult:
     except ValueError:
         usage = None
     return EmbedResult(vectors, usage)
+
+
+def relevance_scores(entries: Any, request: RerankRequest) -> list[Score]:
+    """`[{index, relevance_score}]` of as many documents as were asked for. Raises UpstreamError for anything else."""
+    documents = len(request.documents)
+    try:
+        scores = [Score(_index(entry), score(entry["relevance_score"])) for entry in entries]
+    except (TypeError, KeyError, ValueError, OverflowError):
+        raise UpstreamError("malformed") from None
+    known = {one.index for one in scores if 0 <= one.index < documents}
+    if not len(scores) == len(known) == min(request.top_n or documents, documents):
+        raise UpstreamError("malformed")
+    return scores
+
+
+def tokens_read(raw: Any) -> Usage | None:
+    """The usage of what reads and writes nothing, from `total_tokens`; None where that is no count."""
+    try:
+        told = isinstance(raw, Mapping) and raw.get("total_tokens") is not None
+        return Usage({"input_tokens": count(raw, "total_tokens")}) if told else None
+    except ValueError:
+        return None

@@ -1,13 +1,14 @@
-"""Voyage's embeddings: nearly OpenAI's wire, with names and counts of its own."""
+"""Voyage's embeddings and rerank: nearly the wires of others, with names and counts of its own."""
 
 from typing import Any
 
 from aig.modalities.embed import EmbedRequest, EmbedResult, Text
+from aig.modalities.rerank import RerankRequest, RerankResult
 from aig.modalities.upstream import Upstream
 from aig_providers import wire
 from aig_providers.batches import embed_in_batches
-from aig_providers.shapes import parse_embeddings, unsupported
-from aig_providers.wire import Detail, HttpRequest, Post, post_json
+from aig_providers.shapes import parse_embeddings, relevance_scores, tokens_read, unsupported
+from aig_providers.wire import Detail, HttpRequest, Post, parse_object, post_json
 
 # It knows these two; for other purposes none is the right one.
 _INPUT_TYPES = {"query": "query", "document": "document"}
@@ -44,8 +45,34 @@ class VoyageEmbed:
         return await embed_in_batches(upstream, request, send)
 
 
+def rerank_body(upstream: Upstream, request: RerankRequest) -> dict[str, Any]:
+    """A document that is too long is refused, never cut."""
+    body: dict[str, Any] = {
+        "model": upstream.model_id,
+        "query": request.query,
+        "documents": list(request.documents),
+        "truncation": False,
+    }
+    return {**body, "top_k": request.top_n} if request.top_n else body
+
+
+def parse_rerank(payload: bytes, request: RerankRequest) -> RerankResult:
+    body = parse_object(payload)
+    return RerankResult(relevance_scores(body.get("data"), request), tokens_read(body.get("usage")))
+
+
+class VoyageRerank:
+    def __init__(self, post: Post) -> None:
+        self._post = post
+
+    async def rerank(self, upstream: Upstream, request: RerankRequest) -> RerankResult:
+        http = post_json(upstream, "rerank", rerank_body(upstream, request))
+        return parse_rerank(await wire.exchange(self._post, http, upstream, read_detail), request)
+
+
 class Voyage:
     embed = VoyageEmbed(wire.CLIENT.post)
+    rerank = VoyageRerank(wire.CLIENT.post)
 
 
 ADAPTER = Voyage()
