@@ -85,6 +85,20 @@ def string(value: Any) -> str:
     return value
 
 
+def number(value: Any) -> float:
+    """A number that an answer must have. Raises TypeError for anything else."""
+    if type(value) not in (int, float):
+        raise TypeError
+    return float(value)
+
+
+def score(value: Any) -> float:
+    """A number between 0 and 1. Raises TypeError or ValueError for anything else."""
+    if not 0 <= number(value) <= 1:
+        raise ValueError
+    return float(value)
+
+
 def tool_call(call_id: str, name: str, arguments: str) -> dict[str, Any]:
     return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
 
