@@ -21,7 +21,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Received:
-    """A request; header names are lower case."""
+    """A request; header names are lower case, and a body that is not JSON is bytes."""
 
     path: str
     headers: Mapping[str, str]
@@ -94,7 +94,8 @@ async def _read(reader: asyncio.StreamReader) -> Received | None:
     request_line, *lines = head.strip().split("\r\n")
     headers = {key.lower(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
     body = await reader.readexactly(int(headers["content-length"]))
-    return Received(request_line.split(" ")[1], headers, json.loads(body))
+    is_json = headers["content-type"] == "application/json"
+    return Received(request_line.split(" ")[1], headers, json.loads(body) if is_json else body)
 
 
 async def _write(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: Answer) -> bool:
