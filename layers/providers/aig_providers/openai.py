@@ -8,6 +8,9 @@ from aig.errors import UpstreamError
 from aig.modalities.chat import ChatChunk, ChatRequest, ChatResult
 from aig.modalities.upstream import Upstream
 from aig_providers import wire
+from aig_providers.compatible_audio import CompatibleSpeak, CompatibleTranscribe
+from aig_providers.compatible_images import CompatibleImage
+from aig_providers.compatible_moderations import CompatibleModerate
 from aig_providers.openai_compatible import OpenAICompatibleChat, OpenAICompatibleEmbed
 from aig_providers.responses_input import is_chat_only, responses_body
 from aig_providers.responses_output import StreamParser, parse_response
@@ -59,6 +62,10 @@ class OpenAI:
     embed = OpenAICompatibleEmbed(wire.CLIENT.post)
     ocr = OcrByChat(chat)
     detect = DetectByChat(chat)
+    image = CompatibleImage(wire.CLIENT.post)
+    transcribe = CompatibleTranscribe(wire.CLIENT.post)
+    speak = CompatibleSpeak(wire.CLIENT.post)
+    moderate = CompatibleModerate(wire.CLIENT.post)
 
 
 ADAPTER = OpenAI()

@@ -1,4 +1,4 @@
-"""Every vendor, and every self-hosted server, that speaks OpenAI's chat wire. Catalog rows are its parameters."""
+"""Every vendor, and every self-hosted server, that speaks OpenAI's wire. Catalog rows are its parameters."""
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
@@ -9,13 +9,18 @@ from typing import Any
 from aig.errors import UpstreamError
 from aig.modalities.chat import ChatChunk, ChatRequest, ChatResult
 from aig.modalities.embed import EmbedRequest, EmbedResult, Text
+from aig.modalities.moderate import ModerateAdapter
 from aig.modalities.ocr import OcrAdapter
 from aig.modalities.upstream import Upstream
 from aig.modalities.usage import Usage
 from aig_providers import wire
 from aig_providers.batches import embed_in_batches
+from aig_providers.compatible_audio import CompatibleSpeak, CompatibleTranscribe
 from aig_providers.compatible_body import compatible_body
 from aig_providers.compatible_calls import StreamedCalls, as_text, one_form
+from aig_providers.compatible_images import CompatibleImage
+from aig_providers.compatible_moderations import CompatibleModerate
+from aig_providers.compatible_rerank import CompatibleRerank
 from aig_providers.shapes import parse_embeddings, text_of
 from aig_providers.vision import DetectByChat, OcrByChat
 from aig_providers.wire import HttpRequest, Post, Whole, count, parse_object, post_json, told_error
@@ -300,6 +305,11 @@ class OpenAICompatible:
     embed = OpenAICompatibleEmbed(wire.CLIENT.post)
     ocr: OcrAdapter = OcrByChat(chat)
     detect = DetectByChat(chat)
+    image = CompatibleImage(wire.CLIENT.post)
+    transcribe = CompatibleTranscribe(wire.CLIENT.post)
+    speak = CompatibleSpeak(wire.CLIENT.post)
+    moderate: ModerateAdapter = CompatibleModerate(wire.CLIENT.post)
+    rerank = CompatibleRerank(wire.CLIENT.post)
 
 
 ADAPTER = OpenAICompatible()

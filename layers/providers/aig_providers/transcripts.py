@@ -4,7 +4,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from aig.modalities.transcribe import Segment, TranscribeRequest, Word
+from aig.modalities.transcribe import TranscribeRequest
+from aig.modalities.transcript import Segment, Word
 from aig.modalities.usage import Usage
 from aig_providers.shapes import string, unsupported
 

@@ -201,6 +201,7 @@ _CODES = OUT_OF_CREDIT | frozenset(
         "json_validate_failed",
         "missing_required_parameter",
         "model_not_found",
+        "moderation_blocked",
         "not_found_error",
         "request_too_large",
         "string_above_max_length",
@@ -300,6 +301,8 @@ def _is_in(sent: bytes, path: str) -> bool:
     """Whether a path such as `tools[0].function.name` or `messages.0.content` leads to a field of this body."""
     if not _PATH.fullmatch(path):
         return False
+    if sent.startswith(b"--"):  # a form with files
+        return any(f'; name="{name}"'.encode() in sent for name in (path, f"{path}[]"))
     try:
         node = from_json(sent)
     except ValueError:

@@ -37,7 +37,11 @@ BOUNDS: Mapping[str, Mapping[str, Range]] = {
     "embedding": {"input_tokens": ("0.002", "1.50")},
     "rerank": {"input_tokens": ("0.002", "1.50"), "search_units": ("0.0002", "0.10")},
     "classification": {"input_tokens": ("0.002", "1.50")},
-    "moderation": {"input_tokens": ("0.01", "5.00"), "output_tokens": ("0.005", "4.50")},
+    "moderation": {
+        "input_tokens": ("0.01", "5.00"),
+        "output_tokens": ("0.005", "4.50"),
+        "images": ("0.00001", "0.009"),
+    },
     "translation": {
         "input_tokens": ("0.02", "15.00"),
         "output_tokens": ("0.02", "15.00"),

@@ -21,6 +21,12 @@ QUIRKS = {
     "no_stream_options": "refuses stream_options",
     "no_encoding_format": "embeds to lists of floats only and refuses encoding_format",
     "prefix_input_type": "tells queries from documents by a field input_type",
+    "wants_labels": "classifies by labels of the request only",
+    "no_response_format": "gives pictures inline and refuses response_format; takes output_format and background",
+    "plain_transcripts": "transcribes to json without times and knows no verbose_json",
+    "ten_seconds_least": "bills any recording as ten seconds or more",
+    "speech_events": "tells what speech consumed, in a stream of events only",
+    "no_instructions": "is not told how to speak",
 }
 
 

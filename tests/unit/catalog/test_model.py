@@ -159,6 +159,9 @@ def test_a_date_in_a_name_is_found(name: str, dates: list[str]) -> None:
     assert dates_in(name) == dates
 
 
+NEEDED = {"text": {"input_tokens", "output_tokens"}, "embedding": {"input_tokens"}}
+
+
 class TestTheBuiltInCatalog:
     def test_it_is_what_the_file_says(self) -> None:
         data = json.loads(resources.files("aig.catalog").joinpath(CATALOG_FILE).read_text())
@@ -178,9 +181,10 @@ class TestTheBuiltInCatalog:
             if model.modality == "text":
                 assert 0 < model.max_output <= model.context, model.slug
             for offer in model.offers if model.served else ():
-                needed = {"text": {"input_tokens", "output_tokens"}, "embedding": {"input_tokens"}}
                 assert offer.prices.rates, model.slug
-                assert needed.get(model.modality, set[str]()) <= offer.prices.rates.keys(), model.slug
+                assert NEEDED.get(model.modality, set()) <= offer.prices.rates.keys(), model.slug
+                if {"output_tokens", "output_audio_tokens", "output_image_tokens"} & offer.prices.rates.keys():
+                    assert 0 < model.max_output <= model.context or model.sandbox, model.slug
                 assert all(type(price) is int and price >= 0 for price in offer.prices.rates.values()), model.slug
 
     def test_no_model_was_released_before_the_date_in_its_name(self) -> None:
