@@ -1,6 +1,7 @@
 """The app of an endpoint family: request ids on every answer, our errors for everything that goes wrong."""
 
 import contextlib
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from aig.ids import Ids
 from aig.ports import StoreBusy, Telemetry
 
 BUSY_RETRY_AFTER_S = 1
+YOUNG_OBJECTS = 20_000  # of some calls at a time
 
 
 class Envelope:
@@ -82,6 +84,10 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        # What there is by now lives as long as the process, and what a call makes goes by itself when it ends: the
+        # collector, which is there for cycles, need not look at the one each time, nor at the other amid each call.
+        gc.freeze()
+        gc.set_threshold(YOUNG_OBJECTS)
         yield
         for each in close:
             await each()
