@@ -16,7 +16,7 @@ from aig.modalities.upstream import Timeouts, Upstream
 from aig.modalities.usage import Usage
 from aig_providers.openai_compatible import OpenAICompatibleChat
 from aig_providers.wire import Client
-from tests.conformance import test_bedrock, test_embeddings, test_wires
+from tests.conformance import test_bedrock, test_embeddings, test_native_operations, test_wires
 from tests.conformance.loopback import Answer, Loopback
 from tests.conformance.recordings import ABSENT, FOLDER, Exchange, all_exchanges, exchanges_matching, load, matching
 
@@ -58,8 +58,6 @@ NOT_USED = {
     "pydantic-ai/test_xai/*": "another wire: xAI's gRPC",
     "vercel-ai/amazon-bedrock/amazon-bedrock-reranking*": "another modality: rerank",
     "vercel-ai/cohere/cohere-reranking*": "another modality: rerank",
-    "vercel-ai/deepgram/*": "another modality: transcription",
-    "vercel-ai/elevenlabs/*": "another modality: transcription",
     "vercel-ai/fal/*": "another modality: transcription",
     "vercel-ai/mistral/*-transcription.json": "another modality: transcription",
     "vercel-ai/openai/openai-completion-*": "another wire: OpenAI's old completions",
@@ -174,12 +172,13 @@ def without_role(delta: dict[str, Any]) -> dict[str, Any]:
 
 def test_every_recording_is_accounted_for() -> None:
     """Exchange by exchange: one file may hold those of several wires."""
-    used = [*EXCHANGES, *test_bedrock.ALL]
+    used = [*EXCHANGES, *test_bedrock.ALL, *test_native_operations.ALL]
     used += [exchange for _, exchange in test_wires.ALL + test_embeddings.ALL]
     names, not_used = {exchange.name for exchange in used}, set(exchanges_matching(*NOT_USED))
     assert not names & not_used
     assert names | not_used == set(all_exchanges())
-    for pattern in (*USED, *test_wires.USED, *test_bedrock.USED, *test_embeddings.USED, *NOT_USED):
+    others = (*test_wires.USED, *test_bedrock.USED, *test_embeddings.USED, *test_native_operations.USED)
+    for pattern in (*USED, *others, *NOT_USED):
         assert exchanges_matching(pattern), f"{pattern} matches nothing"
     assert (len(WHOLE) >= 35, len(STREAMS) >= 14) == (True, True)
 
