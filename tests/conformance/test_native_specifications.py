@@ -109,26 +109,28 @@ def test_settings_of_nova_at_workers_ai() -> None:
 
 
 def _parameters(path: str) -> dict[str, Any]:
-    """The schemas of a path's query at Deepgram. Its references are resolved one deep, which is all that it has."""
-    document = _document("deepgram/openapi.yml")
-    found = {}
-    for parameter in document["paths"][path]["post"]["parameters"]:
-        schema = parameter["schema"]
-        while "$ref" in schema:
-            node: Any = document
-            for key in schema["$ref"].removeprefix("#/").split("/"):
-                node = node[key]
-            schema = node
-        found[parameter["name"]] = schema
-    return found
+    """The schemas of a path's query at Deepgram."""
+    operation = _document("deepgram/openapi.yml")["paths"][path]["post"]
+    return {parameter["name"]: parameter["schema"] for parameter in operation["parameters"]}
 
 
 def _allowed(schema: Any) -> set[str] | None:
     """The values of an enumeration, None for a schema that takes others too."""
+    if "$ref" in schema:
+        node: Any = _document("deepgram/openapi.yml")
+        for key in schema["$ref"].removeprefix("#/").split("/"):
+            node = node[key]
+        return _allowed(node)
     if "enum" in schema:
         return set(map(str, schema["enum"]))
     kinds = [_allowed(kind) for kind in schema.get("anyOf", ())]
     return None if not kinds or None in kinds else {value for kind in kinds if kind for value in kind}
+
+
+def test_the_choices_of_deepgram_are_known() -> None:
+    known = _parameters("/v1/speak")
+    assert _allowed(known["container"]) == {"none", "wav", "ogg"}
+    assert {"mp3", "linear16"} <= (_allowed(known["encoding"]) or set())
 
 
 @pytest.mark.parametrize("language", [None, "de"])
