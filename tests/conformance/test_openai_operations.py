@@ -30,7 +30,7 @@ from aig_providers import aigateway, compatible_audio, compatible_images, compat
 from aig_providers.aigateway import PICTURE_SETTINGS, parse_totals, parse_usage
 from aig_providers.wire import Client, HttpRequest, Post
 from tests.conformance.loopback import Answer, Loopback
-from tests.conformance.recordings import ROOT
+from tests.conformance.recordings import ABSENT, FOLDER, ROOT
 from tests.conformance.test_vendor_specifications import SPECIFICATIONS, validator
 from tests.multipart import parts
 
@@ -286,6 +286,16 @@ async def test_an_answer_of_nothing(name: str, failure: Fail, provider: Loopback
 async def test_an_answer_of_something_else(name: str, body: bytes, failure: Fail, provider: Loopback) -> None:
     provider.answer = Answer([body])
     assert (await failure(name)).kind == "malformed"
+
+
+@pytest.mark.skipif(not FOLDER.is_dir(), reason=ABSENT)
+async def test_a_ranking_as_together_has_answered_it(provider: Loopback, client: Client) -> None:
+    provider.answer = Answer([(FOLDER / "vercel-ai/togetherai/togetherai-reranking.1.json").read_bytes()])
+    upstream = Upstream("p", "m", provider.base_url, KEY, PATIENT)
+    request = RerankRequest(MODELS, "q", tuple("abcdef"), top_n=2)
+    result = await compatible_rerank.CompatibleRerank(client.post).rerank(upstream, request)
+    assert result.scores == [Score(0, 0.6475887154399037), Score(5, 0.6323295373206566)]
+    assert result.usage == Usage({"input_tokens": 2966})
 
 
 needs_specifications = pytest.mark.skipif(

@@ -193,7 +193,8 @@ class TestModels:
         ("query", "expected"),
         [
             ("modality=music", {"elevenlabs/music", "minimax/music-2.0", "stability/stable-audio-2"}),
-            ("provider=local", {"local/smollm2-135m-instruct"}),
+            ("provider=local&capability=chat", {"local/smollm2-135m-instruct"}),
+            ("provider=local&modality=transcription", {"local/whisper-tiny-en"}),
             ("provider=sandbox&capability=embed", {"sandbox/embed"}),
             ("provider=sandbox&modality=embedding", {"sandbox/embed"}),
             ("provider=sandbox&available=false", set()),
@@ -242,9 +243,9 @@ class TestModels:
 
     async def test_an_offer_of_a_model_that_is_not_served_is_not_available(self, deployed: Stack, logged: Log) -> None:
         api = RestApi(deployed, OPENAI_API_KEY=PROVIDER_KEY)
-        image = (await api("GET", "/v1/models/openai/gpt-image-2")).json
-        assert (image["available"], image["unavailable_reason"]) == (False, "not_served_yet")
-        assert {offer["available"] for offer in image["offers"] if offer["provider"] == "openai"} == {False}
+        video = (await api("GET", "/v1/models/openai/sora-2")).json
+        assert (video["available"], video["unavailable_reason"]) == (False, "not_served_yet")
+        assert {offer["available"] for offer in video["offers"] if offer["provider"] == "openai"} == {False}
         await api.close()
 
     async def test_prices_by_length_and_by_tier(self, api: RestApi) -> None:

@@ -2,19 +2,19 @@
 
 import base64
 import math
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any
 
 from aig.errors import UpstreamError
 from aig.modalities.speak import SpeakChunk, SpeakRequest
 from aig.modalities.transcribe import LEAST_SECONDS, TranscribeRequest, TranscribeResult
-from aig.modalities.transcript import Segment, Word
 from aig.modalities.upstream import Upstream
 from aig.modalities.usage import Usage
 from aig_providers import wire
 from aig_providers.forms import FilePart, post_form
-from aig_providers.shapes import number, string, unsupported
+from aig_providers.shapes import string, unsupported
+from aig_providers.transcripts import heard, moment, segments, words
 from aig_providers.wire import HttpRequest, Post, count, parse_object, post_json, told_error
 
 ReadUsage = Callable[[Any], Usage | None]
@@ -46,31 +46,22 @@ def parse_usage(raw: Any) -> Usage | None:
     """OpenAI's two kinds: by tokens, as disjoint classes, or by seconds, each begun one whole."""
     try:
         if raw["type"] == "duration":
-            return Usage({"seconds": math.ceil(_duration(raw["seconds"]))})
+            return Usage({"seconds": math.ceil(moment(raw["seconds"]))})
         if raw["type"] != "tokens":
             return None
         read, written = count(raw, "input_tokens"), count(raw, "output_tokens")
-        heard = min(count(raw.get("input_token_details"), "audio_tokens"), read)
+        sound = min(count(raw.get("input_token_details"), "audio_tokens"), read)
     except (TypeError, KeyError, ValueError):
         return None
-    return Usage({"input_tokens": read - heard, "input_audio_tokens": heard, "output_tokens": written})
-
-
-def _duration(value: Any) -> float:
-    """Seconds, as many as a recording may have. Raises TypeError or ValueError."""
-    seconds = number(value)
-    count({"seconds": math.ceil(seconds)}, "seconds")
-    return seconds
+    return Usage({"input_tokens": read - sound, "input_audio_tokens": sound, "output_tokens": written})
 
 
 def _billed(upstream: Upstream, request: TranscribeRequest, told: Usage | None, duration: float | None) -> Usage | None:
     """What was told, or the recording's length as the answer has it; of short ones, what they are billed as."""
-    if told is None and duration is not None:
-        told = Usage({"seconds": math.ceil(duration)})
+    told = told or heard(duration)
     if "ten_seconds_least" not in upstream.quirks:
         return told
-    if told is None:
-        told = Usage({"seconds": math.ceil(request.sound.seconds)}, estimated=True)
+    told = told or Usage({"seconds": math.ceil(request.sound.seconds)}, estimated=True)
     return Usage({"seconds": max(LEAST_SECONDS, told.units.get("seconds", 0))}, told.estimated)
 
 
@@ -81,33 +72,18 @@ def parse_transcription(
     body = parse_object(payload)
     try:
         text, language = string(body["text"]), body.get("language")
-        duration = None if body.get("duration") is None else _duration(body["duration"])
-        segments = [Segment(*_span(entry), string(entry["text"])) for entry in _list(body, "segments")]
-        words = [Word(string(entry["word"]), *_span(entry)) for entry in _list(body, "words")]
+        duration = None if body.get("duration") is None else moment(body["duration"])
+        spoken, said = segments(body.get("segments") or (), "text"), words(body.get("words") or (), "word")
     except (KeyError, TypeError, ValueError, AttributeError):
         raise UpstreamError("malformed") from None
     return TranscribeResult(
         text,
-        segments,
-        words,
+        spoken,
+        said,
         language if isinstance(language, str) and language else None,
         duration,
         _billed(upstream, request, read_usage(body.get("usage")), duration),
     )
-
-
-def _list(body: Mapping[str, Any], name: str) -> Sequence[Any]:
-    found = body.get(name) or []
-    if not isinstance(found, list):
-        raise TypeError
-    return found
-
-
-def _span(entry: Mapping[str, Any]) -> tuple[float, float]:
-    start, end = number(entry["start"]), number(entry["end"])
-    if start < 0 or end < 0:
-        raise ValueError
-    return start, end
 
 
 class CompatibleTranscribe:

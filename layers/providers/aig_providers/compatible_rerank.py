@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from aig.errors import UpstreamError
-from aig.modalities.rerank import RerankRequest, RerankResult, Score
+from aig.modalities.rerank import RerankRequest, RerankResult
 from aig.modalities.upstream import Upstream
 from aig.modalities.usage import Unit, Usage
 from aig_providers import wire
-from aig_providers.shapes import score
+from aig_providers.shapes import relevance_scores
 from aig_providers.wire import HttpRequest, Post, count, parse_object, post_json
 
 
@@ -40,21 +39,7 @@ def parse_usage(raw: Any) -> Usage | None:
 def parse_response(payload: bytes, request: RerankRequest) -> RerankResult:
     """The body of a 200. Raises UpstreamError unless it scores as many documents of ours as it was to."""
     body = parse_object(payload)
-    try:
-        scores = [_score(entry, len(request.documents)) for entry in body["results"]]
-    except (KeyError, TypeError, ValueError):
-        raise UpstreamError("malformed") from None
-    wanted = min(request.top_n or len(request.documents), len(request.documents))
-    if len(scores) != wanted or len({one.index for one in scores}) != wanted:
-        raise UpstreamError("malformed")
-    return RerankResult(scores, parse_usage(body.get("usage")))
-
-
-def _score(entry: Mapping[str, Any], documents: int) -> Score:
-    index = entry["index"]
-    if type(index) is not int or not 0 <= index < documents:
-        raise ValueError
-    return Score(index, score(entry["relevance_score"]))
+    return RerankResult(relevance_scores(body.get("results"), request), parse_usage(body.get("usage")))
 
 
 class CompatibleRerank:

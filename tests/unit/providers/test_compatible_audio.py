@@ -90,7 +90,7 @@ class TestATranscript:
         result = transcript(**VERBOSE, usage={"type": "duration", "seconds": 4})
         assert result == TranscribeResult(
             "Ever tried. Ever failed.",
-            [Segment(0.0, 1.4, " Ever tried."), Segment(1.4, 3.0, " Ever failed.")],
+            [Segment(0.0, 1.4, "Ever tried."), Segment(1.4, 3.0, "Ever failed.")],
             [Word("Ever", 0.0, 0.4)],
             "english",
             3.1,
