@@ -17,11 +17,11 @@ import jsonschema
 import pytest
 
 from local.models.app import ModelServer
-from local.models.registry import CHAT, ChatEngine, Source
+from local.models.registry import MODALITIES, Modality, Source
 
 ROOT = Path(__file__).parents[2]
 MODEL = "smollm2-135m-instruct"
-MISSING = CHAT[0].missing()
+MISSING = MODALITIES[0].sources[0].missing()
 LONG_PROMPT = "hello " * 1500
 PERSON = {
     "type": "object",
@@ -372,8 +372,8 @@ def test_a_taken_port_gives_one_line() -> None:
 
 
 async def test_a_missing_package_is_named() -> None:
-    source = Source[ChatEngine]("ghost", "local.models.ghost", {"no_such_module": "no-such-package"}, preload=True)
-    app = ModelServer([source]).app()
+    source = Source("ghost", "local.models.ghost", "models-chat", {"no_such_module": "no-such-package"}, preload=True)
+    app = ModelServer([Modality("chat", "local.models.chat", (source,))]).app()
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://models") as client:
         for stream in (False, True):
             answer = await client.post("/v1/chat/completions", json={**ask("x", stream=stream), "model": "ghost"})
