@@ -6,9 +6,12 @@ REAL_MODEL: Final = "local/smollm2-135m-instruct"
 SANDBOX_MODEL: Final = "sandbox/echo"
 
 
-def text(base_url: str, key: str, *, models: bool) -> str:
-    """The base URL, the key, and a curl and a Python snippet for a model that answers on this machine."""
-    model = REAL_MODEL if models else SANDBOX_MODEL
+def text(base_url: str, key: str, *, chat: bool) -> str:
+    """The base URL, the key, and a curl and a Python snippet for a model that answers on this machine.
+
+    `chat`: whether the local chat model is served.
+    """
+    model = REAL_MODEL if chat else SANDBOX_MODEL
     return f"""
 AIgateway is running. Ctrl-C stops it.
 

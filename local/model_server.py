@@ -10,14 +10,18 @@ from typing import IO, Final
 from local.errors import StartError
 from local.template import ROOT
 
-COMMAND: Final = (sys.executable, "-m", "local.models", "--port", "0")
 _STOP_SECONDS: Final = 5
+
+
+def command(models: str) -> tuple[str, ...]:
+    """What serves these models (as `MODELS` lists them) on a free port."""
+    return (sys.executable, "-m", "local.models", "--port", "0", "--models", models)
 
 
 class ModelServer:
     """Starts the server and reads its address. What it prints besides goes to the log file."""
 
-    def __init__(self, log: Path, command: Sequence[str] = COMMAND) -> None:
+    def __init__(self, log: Path, command: Sequence[str]) -> None:
         self._log = log
         self._command = command
         self._process: subprocess.Popen[str] | None = None

@@ -17,7 +17,7 @@ from local.embedded import EmbeddedAws, pretend_credentials
 from local.errors import StartError
 from local.front import Front
 from local.functions import Environments, load_asgi_app, load_handler, new_context, shared_environment
-from local.model_server import ModelServer
+from local.model_server import ModelServer, command
 from local.schedules import Schedules
 from local.settings import Settings
 from local.stream_readers import EmbeddedReader, EndpointReader
@@ -53,7 +53,7 @@ def run(settings: Settings, template: Path = TEMPLATE, seed: Callable[[str | Non
 
 def _run(settings: Settings, template: Path, seed: Callable[[str | None], str], cleanup: ExitStack) -> None:
     listener = cleanup.enter_context(http_server.listen(settings.port))
-    models = _start_models(cleanup) if settings.models else None
+    models = _start_models(settings, cleanup) if settings.modalities else None
     say("Reading template.yaml")
     pretend_credentials()
     stack = load(template, {"LogLevel": settings.log_level, "FreeTier": settings.free_tier})
@@ -63,7 +63,7 @@ def _run(settings: Settings, template: Path, seed: Callable[[str | None], str], 
         os.environ["AIG_LOCAL_BASE_URL"] = models.wait(_MODEL_SECONDS)
     say("Loading the functions")
     base_url = f"http://{http_server.HOST}:{listener.getsockname()[1]}/v1"
-    ready = banner.text(base_url, seed(settings.dev_key), models=settings.models)
+    ready = banner.text(base_url, seed(settings.dev_key), chat=any(row.name == "chat" for row in settings.modalities))
     front, schedules, streams = _functions(settings, stack, template.parent, cleanup, lambda: say(ready))
     for background in (schedules, streams):
         background.start()
@@ -72,8 +72,8 @@ def _run(settings: Settings, template: Path, seed: Callable[[str | None], str], 
     say("Stopping")
 
 
-def _start_models(cleanup: ExitStack) -> ModelServer:
-    server = ModelServer(CACHE / "models.log")
+def _start_models(settings: Settings, cleanup: ExitStack) -> ModelServer:
+    server = ModelServer(CACHE / "models.log", command(settings.models))
     cleanup.callback(server.stop)
     server.start()
     return server

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from local.errors import StartError
+from local.models.registry import Modality, UnknownModelError, choose
 
 DEFAULT_PORT = 8787
 _FREE_TIER = re.compile(r"\S+/\S+ [1-9]\d{0,5} \d{4}-\d{2}-\d{2}", re.ASCII)
@@ -12,12 +13,16 @@ _FREE_TIER = re.compile(r"\S+/\S+ [1-9]\d{0,5} \d{4}-\d{2}-\d{2}", re.ASCII)
 
 @dataclass(frozen=True)
 class Settings:
-    """`dev_key` is the key to seed (None: make one); `dynamodb_endpoint` replaces the embedded DynamoDB."""
+    """`dev_key` is the key to seed (None: make one); `dynamodb_endpoint` replaces the embedded DynamoDB.
+
+    `models` is MODELS as it was given, `modalities` what of the local models it leaves.
+    """
 
     port: int
     dev_key: str | None
     dynamodb_endpoint: str | None
-    models: bool
+    models: str
+    modalities: tuple[Modality, ...]
     log_level: str
     free_tier: str
 
@@ -28,8 +33,10 @@ class Settings:
         if not (port.isascii() and port.isdigit() and int(port) <= 65_535):
             raise StartError(f"PORT must be a number from 0 to 65535, not {port!r}")
         models = environ.get("MODELS", "")
-        if models not in ("", "none"):
-            raise StartError(f"MODELS must be none or absent, not {models!r}")
+        try:
+            modalities = choose(models)
+        except UnknownModelError as error:
+            raise StartError(str(error)) from error
         free_tier = environ.get("FREE_TIER", "")
         if free_tier and not _FREE_TIER.fullmatch(free_tier):
             raise StartError(f"FREE_TIER must be like 'sandbox/echo 100 2027-01-31', not {free_tier!r}")
@@ -37,7 +44,8 @@ class Settings:
             port=int(port),
             dev_key=environ.get("AIG_DEV_KEY") or None,
             dynamodb_endpoint=environ.get("AIG_DYNAMODB_ENDPOINT") or None,
-            models=models != "none",
+            models=models,
+            modalities=modalities,
             log_level=environ.get("LOG_LEVEL", "") or "WARNING",
             free_tier=free_tier,
         )

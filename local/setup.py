@@ -96,10 +96,21 @@ def wanted_groups(purpose: str, environ: Mapping[str, str]) -> set[str]:
     with (ROOT / "pyproject.toml").open("rb") as file:
         default = set(tomllib.load(file)["tool"]["uv"]["default-groups"])
     if purpose == "run":
-        return {"local"} if environ.get("MODELS") == "none" else {"local", "models"}
+        return {"local"} | model_groups(environ.get("MODELS", ""))
     if purpose in ("build", "ops"):
         return {"local", "sam"} if purpose == "build" else {"local"}
     return default | {"check": {"sam"}, "bench": {"bench"}}.get(purpose, set())
+
+
+def model_groups(wanted: str) -> set[str]:
+    """The dependency groups of the local models that MODELS asks for."""
+    # The registry wants a newer Python than this script starts on, as tomllib does.
+    from local.models import registry
+
+    try:
+        return registry.groups(registry.choose(wanted))
+    except registry.UnknownModelError as error:
+        raise SetupError(str(error)) from error
 
 
 def install(groups: set[str], python: str) -> None:
@@ -255,4 +266,5 @@ def say(line: str) -> None:
 
 
 if __name__ == "__main__":
+    sys.path.append(str(ROOT))
     sys.exit(main(sys.argv[1:]))

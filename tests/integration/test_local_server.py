@@ -9,6 +9,7 @@ import pytest
 from local import banner, http_server
 from local.errors import StartError
 from local.model_server import ModelServer
+from local.models.registry import MODALITIES
 from local.settings import Settings
 
 
@@ -29,7 +30,9 @@ def test_a_port_that_may_not_be_had_is_named(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_settings_and_their_defaults() -> None:
-    assert Settings.read({}) == Settings(8787, None, None, models=True, log_level="WARNING", free_tier="")
+    assert Settings.read({}) == Settings(
+        8787, None, None, models="", modalities=MODALITIES, log_level="WARNING", free_tier=""
+    )
     environ = {
         "PORT": "0",
         "AIG_DEV_KEY": "sk-aig-x",
@@ -39,7 +42,13 @@ def test_settings_and_their_defaults() -> None:
         "LOG_LEVEL": "DEBUG",
     }
     assert Settings.read(environ) == Settings(
-        0, "sk-aig-x", "http://localhost:8000", models=False, log_level="DEBUG", free_tier="v/m 5 2027-01-31"
+        0,
+        "sk-aig-x",
+        "http://localhost:8000",
+        models="none",
+        modalities=(),
+        log_level="DEBUG",
+        free_tier="v/m 5 2027-01-31",
     )
     empty = dict.fromkeys(environ, "")
     assert Settings.read(empty) == Settings.read({})
@@ -54,9 +63,19 @@ def test_settings_that_mean_nothing_are_refused(environ: dict[str, str]) -> None
         Settings.read(environ)
 
 
-@pytest.mark.parametrize(("models", "model"), [(True, banner.REAL_MODEL), (False, banner.SANDBOX_MODEL)])
-def test_the_snippets_name_a_model_that_answers(models: bool, model: str) -> None:
-    text = banner.text("http://127.0.0.1:1/v1", "sk-aig-key", models=models)
+def test_models_are_chosen_by_modality_or_by_name() -> None:
+    chosen = Settings.read({"MODELS": "chat, local/smollm2-135m-instruct,"}).modalities
+    assert chosen == (MODALITIES[0],)
+
+
+def test_an_unknown_model_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(StartError, match=r"MODELS has no, .*none.*chat.*smollm2-135m-instruct"):
+        Settings.read({"MODELS": "chat,no"})
+
+
+@pytest.mark.parametrize(("chat", "model"), [(True, banner.REAL_MODEL), (False, banner.SANDBOX_MODEL)])
+def test_the_snippets_name_a_model_that_answers(chat: bool, model: str) -> None:
+    text = banner.text("http://127.0.0.1:1/v1", "sk-aig-key", chat=chat)
     assert text.count(f'"{model}"') == 2
     python = text[text.index("from openai") :]
     compile(python, "snippet", "exec")
@@ -103,4 +122,4 @@ def test_a_model_server_that_says_nothing_is_given_up(tmp_path: Path) -> None:
 
 
 def test_stopping_what_was_not_started_is_nothing(tmp_path: Path) -> None:
-    ModelServer(tmp_path / "models.log").stop()
+    ModelServer(tmp_path / "models.log", script("")).stop()

@@ -97,8 +97,10 @@ def test_uv_uses_this_python_and_downloads_none(elsewhere: Path, uv: Path) -> No
 
 
 def test_models_can_be_left_out() -> None:
-    assert setup.wanted_groups("run", {}) == {"local", "models"}
     assert setup.wanted_groups("run", {"MODELS": "none"}) == {"local"}
+    assert setup.wanted_groups("run", {"MODELS": "chat"}) == {"local", "models-chat"}
+    assert setup.wanted_groups("run", {"MODELS": "local/smollm2-135m-instruct"}) == {"local", "models-chat"}
+    assert setup.wanted_groups("run", {}) >= {"local", "models-chat"}
     assert setup.wanted_groups("bench", {}) == {"local", "test", "bench"}
     assert setup.wanted_groups("build", {}) == {"local", "sam"}
 
