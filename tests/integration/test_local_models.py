@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,10 @@ import jsonschema
 import pytest
 
 from local.models.app import ModelServer
-from local.models.registry import MODALITIES, Modality, Source
+from local.models.registry import Modality, Source
+from tests.model_server import ROOT, needs, serving
 
-ROOT = Path(__file__).parents[2]
 MODEL = "smollm2-135m-instruct"
-MISSING = MODALITIES[0].sources[0].missing()
 LONG_PROMPT = "hello " * 1500
 PERSON = {
     "type": "object",
@@ -30,29 +28,12 @@ PERSON = {
     "additionalProperties": False,
 }
 
-needs_model = pytest.mark.skipif(bool(MISSING), reason=f"local models: not installed: {', '.join(MISSING)}")
-
-
-@contextmanager
-def serving(log: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A model server process and the base URL that its ready line gave."""
-    command = [sys.executable, "-m", "local.models", "--port", "0"]
-    with (
-        log.open("w") as stderr,
-        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=stderr, text=True) as process,
-    ):
-        try:
-            assert process.stdout is not None
-            word, url = process.stdout.readline().split()
-            assert word == "ready"
-            yield process, url
-        finally:
-            process.kill()
+needs_model = needs(MODEL)
 
 
 @pytest.fixture(scope="module")
 def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with serving(tmp_path_factory.mktemp("models") / "stderr.log") as (_, url):
+    with serving(tmp_path_factory.mktemp("models") / "stderr.log", "chat") as (_, url):
         yield url
 
 
@@ -347,7 +328,7 @@ async def test_hanging_up_while_waiting_gives_up_the_turn(client: httpx.AsyncCli
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_ends_the_process_in_the_middle_of_an_answer(tmp_path: Path, number: signal.Signals) -> None:
     log = tmp_path / "stderr.log"
-    with serving(log) as (process, url):
+    with serving(log, "chat") as (process, url):
         async with (
             httpx.AsyncClient(base_url=url, timeout=60) as client,
             client.stream("POST", "/chat/completions", json=endless(stream=True)) as response,
