@@ -1,7 +1,7 @@
 """PP-OCRv4 by rapidocr-onnxruntime: one model finds lines, one turns them upright, one reads; all are in the package.
 
-What it is good for: printed Latin and Chinese text, also photographed and a little askew. It reads English and
-Chinese; it drops spaces between words, and accents, and is not made for handwriting.
+What it is good for: printed English and Chinese, also photographed and a little askew. It does not know accents, puts
+the lines of columns side by side, and is not made for handwriting.
 """
 
 import logging
@@ -13,6 +13,7 @@ import numpy as np
 from rapidocr_onnxruntime import RapidOCR as Pipeline
 
 from local.models import images
+from local.models.ctc import SpacedDecoder
 from local.models.errors import BadRequestError
 from local.models.ocr import Line, OcrRequest, Page
 
@@ -22,6 +23,7 @@ LANGUAGES: Final = frozenset({"en", "zh"})
 def load() -> "RapidOCR":
     """Read the weights (about a second)."""
     pipeline = Pipeline(intra_op_num_threads=1, inter_op_num_threads=1)
+    pipeline.text_rec.postprocess_op = SpacedDecoder(pipeline.text_rec.postprocess_op.character)
     # It logs a warning for every page without text, which is an answer like any other.
     logging.getLogger("RapidOCR").setLevel(logging.ERROR)
     return RapidOCR(pipeline)
