@@ -13,6 +13,7 @@ import psutil
 
 from bench import imports, measure, report, stack, translation, wallets
 from bench.processes import ROOT, BenchError, cpus
+from bench.quality import report as quality
 from bench.stack import NoDatabase, Target
 from local.errors import StartError
 
@@ -66,6 +67,8 @@ def main(arguments: list[str]) -> int:
     """Returns the exit code."""
     if arguments[:1] == ["wallets"]:
         return wallets.main(arguments[1:])
+    if arguments[:1] == ["quality"]:
+        return quality.main(arguments[1:])
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--write", action="store_true", help="put the tables into bench/README.md too")

