@@ -14,15 +14,15 @@ from tests.model_server import needs, serving
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-READER, DETECTOR = "rapidocr", "centernet"
+READER, DETECTOR, MODERATOR = "rapidocr", "centernet", "opennsfw"
 
-pytestmark = needs(READER, DETECTOR)
+pytestmark = needs(READER, DETECTOR, MODERATOR)
 
 
 @pytest.fixture(scope="module")
 def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     log = tmp_path_factory.mktemp("vision") / "stderr.log"
-    with serving(log, f"{READER},{DETECTOR}") as (_, url):
+    with serving(log, f"{READER},{DETECTOR},{MODERATOR}") as (_, url):
         yield url
     assert log.read_text() == ""
 
@@ -198,3 +198,43 @@ async def test_bad_detection_requests_name_the_field(
 ) -> None:
     body = {"model": detector(client), "image_b64": in_base64(page({})), **change}
     assert (await ask(client, "/detections", body, 400))["error"]["param"] == param
+
+
+def shown(*images: "Image") -> list[dict[str, Any]]:
+    urls = [f"data:image/png;base64,{in_base64(image)}" for image in images]
+    return [{"type": "image_url", "image_url": {"url": url}} for url in urls]
+
+
+async def test_a_harmless_image_is_not_flagged(client: httpx.AsyncClient) -> None:
+    answer = await ask(client, "/moderations", {"model": MODERATOR, "input": shown(invoice(), page({}))})
+    (result,) = answer["results"]
+    assert result["flagged"] is False
+    assert 0 < result["category_scores"]["sexual"] < 0.5
+    assert result["category_applied_input_types"]["sexual"] == ["image"]
+    assert result["category_applied_input_types"]["violence"] == []
+
+
+async def test_of_several_images_the_worst_counts(client: httpx.AsyncClient) -> None:
+    async def score(*images: "Image") -> float:
+        answer = await ask(client, "/moderations", {"model": MODERATOR, "input": shown(*images)})
+        found: float = answer["results"][0]["category_scores"]["sexual"]
+        return found
+
+    alone = [await score(invoice()), await score(page({}, ground="pink"))]
+    assert alone[0] != alone[1]
+    assert await score(invoice(), page({}, ground="pink")) == max(alone)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        "a text",
+        ["two", "texts"],
+        [{"type": "text", "text": "a text"}],
+        [{"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}],
+        [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}],
+    ],
+)
+async def test_what_is_no_image_cannot_be_moderated(client: httpx.AsyncClient, sent: Any) -> None:
+    answer = await ask(client, "/moderations", {"model": MODERATOR, "input": sent}, 400)
+    assert answer["error"]["param"] == "input"
