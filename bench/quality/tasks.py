@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -120,6 +121,16 @@ def _precision_recall(pairs: list[tuple[bool, bool]]) -> str:
     return f"precision {precision:.2f}, recall {recall:.2f}"
 
 
+def _later(module: str, name: str) -> Callable[[Any], dict[str, str]]:
+    """A task of a module that needs packages which may not be installed."""
+
+    def task(engine: Any) -> dict[str, str]:
+        figures: dict[str, str] = getattr(import_module(f"bench.quality.{module}"), name)(engine)
+        return figures
+
+    return task
+
+
 TASKS: Final[Mapping[str, Callable[[Any], dict[str, str]]]] = {
     "minilm-l6-v2": embeddings,
     "minilm-rerank": reranking,
@@ -127,5 +138,10 @@ TASKS: Final[Mapping[str, Callable[[Any], dict[str, str]]]] = {
     "vader-sentiment": sentiment,
     "lexical-moderation": moderation,
     "bergamot": translation,
+    "whisper-tiny-en": _later("audio", "hearing"),
+    "piper-joe": _later("audio", "speaking"),
+    "rapidocr": _later("vision", "reading"),
+    "centernet": _later("vision", "detecting"),
+    "opennsfw": _later("vision", "judging"),
 }
 """By model: `vader-sentiment` and `minilm-zeroshot` are asked different things though both classify."""

@@ -7,19 +7,17 @@ are not known here are ignored.
 import json
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
-from typing_extensions import override
+from starlette.responses import JSONResponse, Response
 
 from local.models import fields
 from local.models.errors import ApiError, BadRequestError, EngineFailedError
-from local.models.hangup import unless_gone
+from local.models.hangup import StreamedAnswer, unless_gone
 from local.models.slots import Slots
 
 PATHS = ("/v1/chat/completions",)
@@ -87,29 +85,8 @@ async def answer(request: Request, slots: Slots) -> Response:
     if not wanted.stream:
         return JSONResponse(await unless_gone(request, complete(wanted, pieces)))
     events = stream(wanted, pieces)
-    return _EventStream(await unless_gone(request, anext(events)), events)
-
-
-class _EventStream(StreamingResponse):
-    """Server-sent events whose source is closed however the response ends, so that an unread answer is not made."""
-
-    def __init__(self, first: bytes, rest: AsyncGenerator[bytes, None]) -> None:
-        self._rest = rest
-        headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
-        super().__init__(_chain(first, rest), media_type="text/event-stream", headers=headers)
-
-    @override
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            await self._rest.aclose()
-
-
-async def _chain(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for event in rest:
-        yield event
+    headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+    return StreamedAnswer(await unless_gone(request, anext(events)), events, "text/event-stream", headers)
 
 
 def parse(body: Mapping[str, Any]) -> ChatRequest:

