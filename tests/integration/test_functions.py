@@ -195,7 +195,7 @@ class TestModels:
             ("modality=music", {"elevenlabs/music", "minimax/music-2.0", "stability/stable-audio-2"}),
             ("provider=local&capability=chat", {"local/smollm2-135m-instruct"}),
             ("provider=local&modality=transcription", {"local/whisper-tiny-en"}),
-            ("provider=sandbox&capability=embed", {"sandbox/embed"}),
+            ("provider=sandbox&capability=embed&modality=embedding", {"sandbox/embed"}),
             ("provider=sandbox&modality=embedding", {"sandbox/embed"}),
             ("provider=sandbox&available=false", set()),
         ],

@@ -30,10 +30,20 @@ _TEXT: Mapping[str, Range] = {
 }
 # What we ask for models of our own, which are smaller than any on the market.
 _OWN: Mapping[str, Range] = {"input_tokens": ("0.01", "9.90"), "output_tokens": ("0.02", "19.00")}
+# What tests cost, whatever the modality.
+_SANDBOX_COUNT: Range = ("0.001", "0.90")
+_SANDBOX: Mapping[str, Range] = {
+    "characters": ("1.00", "500.00"),
+    "images": _SANDBOX_COUNT,
+    "pages": _SANDBOX_COUNT,
+    "search_units": _SANDBOX_COUNT,
+    "seconds": _SANDBOX_COUNT,
+}
 _SECONDS_HEARD: Range = ("0.000001", "0.0009")
 BOUNDS: Mapping[str, Mapping[str, Range]] = {
     "text": _TEXT,
     "own": _OWN,
+    "sandbox": _SANDBOX,
     "embedding": {"input_tokens": ("0.002", "1.50")},
     "rerank": {"input_tokens": ("0.002", "1.50"), "search_units": ("0.0002", "0.10")},
     "classification": {"input_tokens": ("0.002", "1.50")},
@@ -89,10 +99,10 @@ def read_price(place: str, unit: str, text: str) -> Pico:
         raise ValueError(f"{place}: {unit} must be dollars in quotes: {error}") from None
 
 
-def check_bounds(place: str, modality: str, source: str, rates: Mapping[Unit, Pico]) -> None:
+def check_bounds(place: str, modality: str, source: str, rates: Mapping[Unit, Pico], *, sandbox: bool) -> None:
     """A price of nothing is allowed: there are free models."""
     own = modality == "text" and not source.startswith("https://")
-    bounds = {**BOUNDS.get(modality, {}), **(BOUNDS["own"] if own else {})}
+    bounds = {**BOUNDS.get(modality, {}), **(BOUNDS["own"] if own else {}), **(_SANDBOX if sandbox else {})}
     for unit, pico in rates.items():
         if unit not in bounds:
             raise ValueError(f"{place}: {unit} of modality {modality} has no bounds; aig/catalog/bounds.py wants some")

@@ -13,9 +13,9 @@ from aig.catalog.bounds import (
     check_since,
     read_price,
 )
-from aig.catalog.model import OPERATIONS
+from aig.catalog.model import COUNTED, OPERATIONS
 from aig.modalities.upstream import QUIRKS, Timeouts
-from aig.modalities.usage import TOKEN_UNITS, Unit
+from aig.modalities.usage import COUNT_UNITS, TOKEN_UNITS, Unit
 from aig.money.pricing import MINUTES_A_DAY
 from aig.money.units import Pico
 
@@ -144,7 +144,9 @@ def _date(place: str, row: Mapping[str, Any], name: str) -> str:
     return text
 
 
-def _offer(place: str, modality: str, row: Mapping[str, Any], providers: Mapping[str, Any]) -> dict[str, Any]:
+def _offer(
+    place: str, modality: str, row: Mapping[str, Any], providers: Mapping[str, Any], *, sandbox: bool
+) -> dict[str, Any]:
     if row["provider"] not in providers:
         raise ValueError(f"{place}: provider {row['provider']!r} is not in providers.toml")
     place = f"{place} at {row['provider']}"
@@ -158,7 +160,7 @@ def _offer(place: str, modality: str, row: Mapping[str, Any], providers: Mapping
     if row.get("price_change", True) is not True:
         raise ValueError(f"{place}: price_change is true, or is left out")
     prices = _prices(place, modality, row)
-    check_bounds(place, modality, row["source"], prices["rates"])
+    check_bounds(place, modality, row["source"], prices["rates"], sandbox=sandbox)
     offer = {
         "provider": row["provider"],
         "id": row["id"],
@@ -214,7 +216,8 @@ def _model(row: Mapping[str, Any], providers: Mapping[str, Any]) -> dict[str, An
     if "quality" in row:
         compiled["quality"] = _quality(place, row["quality"])
     compiled["capabilities"] = sorted(row["capabilities"])
-    compiled["offers"] = [_offer(place, row["modality"], offer, providers) for offer in row["offer"]]
+    sandbox = row.get("sandbox", False)
+    compiled["offers"] = [_offer(place, row["modality"], offer, providers, sandbox=sandbox) for offer in row["offer"]]
     for offer in compiled["offers"]:
         if any(offer.get(name, 0) >= row.get(name, 1) for name in ("context", "max_output") if name in offer):
             raise ValueError(f"{place} at {offer['provider']}: context and max_output are for an offer that has less")
@@ -231,12 +234,15 @@ def _model(row: Mapping[str, Any], providers: Mapping[str, Any]) -> dict[str, An
 
 
 def _check_callable(place: str, model: Mapping[str, Any]) -> None:
-    """What can be called must cost something that is known, even if that is nothing."""
+    """What can be called must cost something that is known, even if that is nothing, and that can be held before."""
+    counted = frozenset[Unit]().union(*(COUNTED.get(name, ()) for name in model["capabilities"]))
     if "unavailable" in model:
         raise ValueError(f"{place}: has a capability that it can be called for, and is marked as unavailable")
     for offer in model["offers"]:
         if not offer["prices"]["rates"]:
             raise ValueError(f"{place} at {offer['provider']}: can be called, and has no price")
+        if unheld := sorted(COUNT_UNITS & offer["prices"]["rates"].keys() - counted):
+            raise ValueError(f"{place} at {offer['provider']}: {unheld[0]} is counted by nothing it can be called for")
 
 
 def _check_alike(place: str, model: Mapping[str, Any]) -> None:

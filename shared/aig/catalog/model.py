@@ -10,6 +10,7 @@ from typing import Any
 
 from aig.errors import ModelNotFound
 from aig.modalities.upstream import Timeouts
+from aig.modalities.usage import Unit
 from aig.money.pricing import Prices
 
 CATALOG_FILE = "catalog.json"
@@ -30,6 +31,17 @@ OPERATIONS: Mapping[str, str] = {
     "detect": "detection",
     "ocr": "ocr",
     "rerank": "rerank",
+}
+# The units, beside tokens, that an operation's demand bounds: by others it cannot be billed, for nothing would be held.
+COUNTED: Mapping[str, frozenset[Unit]] = {
+    "image": frozenset({"images", "tiles", "steps"}),
+    "transcribe": frozenset({"seconds"}),
+    "speak": frozenset({"characters", "seconds"}),
+    "moderate": frozenset({"images"}),
+    "translate": frozenset({"characters"}),
+    "detect": frozenset({"images"}),
+    "ocr": frozenset({"pages", "images"}),
+    "rerank": frozenset({"search_units"}),
 }
 
 

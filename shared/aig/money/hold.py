@@ -46,7 +46,7 @@ class Quote:
 def _dearest(bounds: Bounds, rates: Rates) -> Prices:
     """Input and output at the price of their dearest class: which class a token will be of, nobody knows before.
 
-    What has no price is never charged, and so needs no hold. What is not a token and has one must be bounded.
+    What has no price is never charged, and so needs no hold.
     """
     dearest: dict[Unit, Pico] = {unit: price for unit, price in rates.items() if unit in COUNT_UNITS}
     tokens: Sequence[tuple[Unit, Collection[Unit]]]
@@ -57,8 +57,8 @@ def _dearest(bounds: Bounds, rates: Rates) -> Prices:
 
 
 def _most(bounds: Bounds, output_tokens: int, rates: Rates) -> Usage:
-    """The usage that no honest run exceeds. Raises KeyError for a unit with a price and without a bound."""
-    units = {unit: bounds.counts[unit] for unit in rates if unit in COUNT_UNITS}
+    """The usage that no honest run exceeds. What the request cannot be billed in, it has no bound for, and none of."""
+    units = {unit: bounds.counts.get(unit, 0) for unit in rates if unit in COUNT_UNITS}
     return Usage({**units, "input_tokens": bounds.input_tokens, "output_tokens": output_tokens})
 
 

@@ -317,6 +317,22 @@ def test_what_is_told_of_a_model_is_carried() -> None:
     assert (model.quality.score, model.quality.date) == (57.0, "2026-04-30")
 
 
+def test_what_a_model_can_be_called_for_must_count_what_it_is_billed_by() -> None:
+    """Nothing would be held for it."""
+    row = {**MODEL, "modality": "image", "offer": [{**MODEL["offer"][0], "usd_per_unit": {"images": "0.01"}}]}
+    compile_catalog(PROVIDERS, [{**row, "capabilities": ["chat", "image"]}])
+    with pytest.raises(ValueError, match="'acme/one' at acme: images is counted by nothing it can be called for"):
+        compile_catalog(PROVIDERS, [{**row, "capabilities": ["transcribe"]}])
+
+
+def test_only_what_is_for_tests_may_cost_what_tests_cost() -> None:
+    offer = {**MODEL["offer"][0], "usd_per_unit": {"seconds": "0.01"}, "usd_per_million": {}}
+    row = {**MODEL, "modality": "transcription", "capabilities": ["transcribe"], "offer": [offer]}
+    compile_catalog(PROVIDERS, [{**row, "sandbox": True}])
+    with pytest.raises(ValueError, match="seconds is out of bounds"):
+        compile_catalog(PROVIDERS, [row])
+
+
 class TestOffersThatAreAlike:
     """A price that one offer has and the next left out would make that look the cheaper."""
 

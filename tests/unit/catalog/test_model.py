@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aig.catalog.model import CATALOG_FILE, Catalog, builtin, parse
+from aig.catalog.model import CATALOG_FILE, OPERATIONS, Catalog, builtin, parse
 from aig.errors import ModelNotFound
 from aig.modalities.upstream import Timeouts
 from aig.money.pricing import Prices
@@ -214,11 +214,17 @@ class TestTheBuiltInCatalog:
         marked = {slug for slug, model in builtin().models.items() if model.sandbox}
         assert marked == {slug for slug in builtin().models if slug.startswith("sandbox/")}
         faults = ("429", "500", "503", "529", "401", "timeout", "reset", "malformed", "empty", "once-429", "once-500")
-        assert marked == {
-            "sandbox/echo",
-            *(f"sandbox/fail-{fault}" for fault in faults),
-            *(f"sandbox/{name}" for name in ("cut", "stall", "slow", "no-usage", "zero-usage", "embed")),
-        }
-        for slug in marked - {"sandbox/embed"}:
+        troubles = {f"sandbox/fail-{fault}" for fault in faults}
+        troubles |= {f"sandbox/{name}" for name in ("cut", "stall", "slow", "no-usage", "zero-usage")}
+        operations = OPERATIONS.keys() - {"chat", "speak"} | {"echo", "speech"}
+        assert marked == troubles | {f"sandbox/{name}" for name in operations}
+        for slug in troubles | {"sandbox/echo"}:
             (offer,) = builtin().models[slug].offers
-            assert offer.prices == Prices({"input_tokens": Pico(1_000_000), "output_tokens": Pico(2_000_000)}), slug
+            words = {"input_tokens": Pico(1_000_000), "output_tokens": Pico(2_000_000)}
+            assert offer.prices.rates.items() >= words.items(), slug
+        for slug in troubles:  # so that they can fail at every endpoint, and what they do not fail at is paid for
+            assert builtin().models[slug].capabilities >= OPERATIONS.keys(), slug
+            (offer,) = builtin().models[slug].offers
+            for operation in operations - {"echo", "embed", "classify", "moderate"}:
+                (own,) = builtin().models[f"sandbox/{operation}"].offers
+                assert own.prices.rates.items() <= offer.prices.rates.items(), (slug, operation)

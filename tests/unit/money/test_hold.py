@@ -65,6 +65,14 @@ def test_what_writes_nothing_needs_no_price_for_it() -> None:
     assert (quote.amount, quote.output_tokens) == (1000 * 1_000 * 105 // 100, 0)
 
 
+def test_what_a_request_cannot_be_billed_in_is_not_held() -> None:
+    """Of a model that several endpoints call."""
+    prices = Prices({**SANDBOX.rates, "images": Pico(10**10), "seconds": Pico(10**10)})
+    assert worst_case([Bid(Bounds(1000, 0), prices)]).amount == 1000 * 1_000 * 105 // 100
+    pictures = Bounds(0, 0, counts={"images": 2, "tiles": 8})
+    assert worst_case([Bid(pictures, prices)]).amount == 2 * 10**7 * 105 // 100
+
+
 def test_each_candidate_is_bounded_by_its_own_model() -> None:
     short, long = Bid(Bounds(1000, 100), SANDBOX), Bid(Bounds(1000, 300), SANDBOX)
     quote = worst_case([short, long])
