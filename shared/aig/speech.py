@@ -1,7 +1,7 @@
 """The metered call for speech: handed on as it comes, and settled when all of it has come.
 
-What it costs is known before that where the text alone decides it. Speech that breaks off costs the customer nothing
-and is a loss row of ours; so nothing here looks at the reader, who may have gone away.
+What it costs is known before that where the text alone decides it, or the provider tells it first. Speech that breaks
+off costs the customer nothing and is a loss row of ours; so nothing here looks at the reader, who may have gone away.
 """
 
 import base64
@@ -55,7 +55,8 @@ async def speak(gateway: Gateway, caller: Caller, request: SpeakRequest, options
     receipt = Receipt(
         candidate.model.slug, candidate.offer.provider.name, attempted.attempts, None, turn.told, call.rate
     )
-    known = call.priced(candidate, request.estimate(1))
+    told = next((chunk.usage for chunk in attempted.answer.opening if chunk.usage), None)
+    known = call.priced(candidate, told or request.estimate(1))
     if not known.estimated:
         receipt = replace(receipt, cost=settlement(call.hold, charge(known, call.hold.prices[candidate.key])).charged)
     return SpeechAnswer(receipt, media_type, _spoken(turn, call, request, attempted))

@@ -251,14 +251,13 @@ class SandboxAnswers:
 class SandboxSpeak:
     async def speak(self, upstream: Upstream, request: SpeakRequest) -> AsyncGenerator[SpeakChunk, None]:
         audio, usage = sandbox_speech.speak(request)
+        told = _told(upstream.model_id, usage)
         post = _over(upstream, lambda _: _Reply(200, _paced(upstream.model_id, audio)))
         async with contextlib.aclosing(wire.pieces(post, _NOTHING, upstream)) as pieces:
             async for piece in pieces:
                 if piece == _PAGE:  # which a provider's adapter tells from audio by its type
                     raise UpstreamError("malformed")
-                yield SpeakChunk(piece)
-        if told := _told(upstream.model_id, usage):
-            yield SpeakChunk(usage=told)
+                yield SpeakChunk(piece, told)
 
 
 class Sandbox:

@@ -81,7 +81,7 @@ class SpeakRequest:
 
 @dataclass(frozen=True, slots=True)
 class SpeakChunk:
-    """A piece of the audio, or what was consumed, where the provider tells it."""
+    """A piece of the audio, and what all of it consumes, where the provider tells that so far."""
 
     audio: bytes = b""
     usage: Usage | None = None

@@ -125,7 +125,8 @@ async def test_no_more_seconds_of_speech_than_are_held() -> None:
     assert SPEECH.demand.counts.keys() == COUNTED["speak"]
     for speed in (0.25, 1.0, 4.0):
         slow = SpeakRequest(MODELS, "a" * 1000, speed=speed)
-        (usage,) = [chunk.usage for chunk in await spoken(ADAPTER, upstream("speech"), slow) if chunk.usage]
+        usage = (await spoken(ADAPTER, upstream("speech"), slow))[0].usage
+        assert usage is not None
         assert usage.units["seconds"] <= slow.demand.counts["seconds"]
 
 
@@ -146,10 +147,10 @@ async def test_slow_speech(monkeypatch: pytest.MonkeyPatch) -> None:
         slept.append(seconds)
 
     monkeypatch.setattr(asyncio, "sleep", sleep)
-    *pieces, last = await spoken(ADAPTER, upstream("slow"), SPEECH)
+    pieces = await spoken(ADAPTER, upstream("slow"), SPEECH)
     assert len(pieces) >= 3
     assert slept == [2.0] + [0.2] * (len(pieces) - 1)
-    assert last == SpeakChunk(usage=last.usage)
+    assert all(chunk.usage == pieces[0].usage for chunk in pieces)
 
 
 async def test_speech_that_nobody_hears_to_the_end_can_be_left() -> None:
