@@ -1,12 +1,12 @@
 """POST /v1/audio/transcriptions, /v1/audio/translations and /v1/audio/speech."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import Depends, Request
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from aig import pipeline, speech, wiring
-from aig.http.app import create_app
+from aig.http.app import DirectRoute, create_app
 from aig.http.audio import AudioStream
 from aig.http.auth import Authenticator
 from aig.http.body import read_json
@@ -27,19 +27,21 @@ from functions.audio.reference import SPEECH, TRANSCRIPTIONS, TRANSLATIONS
 container = wiring.container()
 gateway = container.gateway(Registry())
 inputs = container.inputs(GuardedFetcher(gateway.resolver))
-authenticated = Authenticator(container.keys, container.secrets, container.clock)
-app = create_app("AIgateway audio", container.ids, container.telemetry, CLIENT.close, container.close)
-
-Inferring = Annotated[Caller, Depends(authenticated("inference"))]
+authenticate = Authenticator(container.keys, container.secrets, container.clock)("inference")
+app = create_app(
+    "AIgateway audio", container.ids, container.telemetry, CLIENT.close, container.close, route_class=DirectRoute
+)
 
 
 @app.post("/v1/audio/transcriptions", **TRANSCRIPTIONS)
-async def create_transcription(request: Request, caller: Inferring) -> Response:
+async def create_transcription(request: Request) -> Response:
+    caller = await authenticate(request)
     return await _heard(request, caller, "audio.transcriptions")
 
 
 @app.post("/v1/audio/translations", **TRANSLATIONS)
-async def create_audio_translation(request: Request, caller: Inferring) -> Response:
+async def create_audio_translation(request: Request) -> Response:
+    caller = await authenticate(request)
     return await _heard(request, caller, "audio.translations")
 
 
@@ -79,7 +81,8 @@ def _rendered(answer: Answer, form: str, granularities: frozenset[str]) -> Respo
 
 
 @app.post("/v1/audio/speech", **SPEECH)
-async def create_speech(request: Request, caller: Inferring) -> Response:
+async def create_speech(request: Request) -> Response:
+    caller = await authenticate(request)
     sent = await read_json(request)
     body = speak_body.parse(sent)
     options = call_options(request, caller, "audio.speech", sent, streamed=True)

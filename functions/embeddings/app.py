@@ -1,17 +1,14 @@
 """POST /v1/embeddings."""
 
-from typing import Annotated
-
-from fastapi import Depends, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from aig import pipeline, wiring
-from aig.http.app import create_app
+from aig.http.app import DirectRoute, create_app
 from aig.http.auth import Authenticator
 from aig.http.body import read_json
 from aig.http.headers import call_options, receipt_headers
 from aig.http.json_answer import JsonAnswer
-from aig.keys import Caller
 from aig.modalities import embed_body
 from aig_providers.registry import Registry
 from aig_providers.wire import CLIENT
@@ -19,16 +16,15 @@ from functions.embeddings.reference import EMBEDDINGS
 
 container = wiring.container()
 gateway = container.gateway(Registry())
-authenticated = Authenticator(container.keys, container.secrets, container.clock)
-
-
-app = create_app("AIgateway embeddings", container.ids, container.telemetry, CLIENT.close, container.close)
+authenticate = Authenticator(container.keys, container.secrets, container.clock)("inference")
+app = create_app(
+    "AIgateway embeddings", container.ids, container.telemetry, CLIENT.close, container.close, route_class=DirectRoute
+)
 
 
 @app.post("/v1/embeddings", **EMBEDDINGS)
-async def create_embeddings(
-    request: Request, caller: Annotated[Caller, Depends(authenticated("inference"))]
-) -> Response:
+async def create_embeddings(request: Request) -> Response:
+    caller = await authenticate(request)
     sent = await read_json(request)
     body = embed_body.parse(sent)
     options = call_options(request, caller, "embeddings", sent)

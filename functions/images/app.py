@@ -2,14 +2,14 @@
 
 import base64
 import time
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import Depends, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from aig import links, pipeline, wiring
 from aig.errors import InvalidRequest
-from aig.http.app import create_app
+from aig.http.app import DirectRoute, create_app
 from aig.http.auth import Authenticator
 from aig.http.base_url import base_url
 from aig.http.body import read_json
@@ -32,21 +32,23 @@ _ENDINGS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
 container = wiring.container()
 gateway = container.gateway(Registry())
 inputs = container.inputs(GuardedFetcher(gateway.resolver))
-authenticated = Authenticator(container.keys, container.secrets, container.clock)
-app = create_app("AIgateway images", container.ids, container.telemetry, CLIENT.close, container.close)
-
-Inferring = Annotated[Caller, Depends(authenticated("inference"))]
+authenticate = Authenticator(container.keys, container.secrets, container.clock)("inference")
+app = create_app(
+    "AIgateway images", container.ids, container.telemetry, CLIENT.close, container.close, route_class=DirectRoute
+)
 
 
 @app.post("/v1/images/generations", **GENERATIONS)
-async def create_image(request: Request, caller: Inferring) -> Response:
+async def create_image(request: Request) -> Response:
+    caller = await authenticate(request)
     sent = await read_json(request)
     checked = image_body.checked(sent)
     return await _made(request, caller, "images.generations", sent, image_body.request(checked))
 
 
 @app.post("/v1/images/edits", **EDITS)
-async def create_image_edit(request: Request, caller: Inferring) -> Response:
+async def create_image_edit(request: Request) -> Response:
+    caller = await authenticate(request)
     form = await read_form(request, {"n", "seed", "steps", "guidance"}, {"models"}, {"provider"})
     checked = image_body.checked(form.fields)
     pictures = [await inputs.picture(one, caller) for one in form.given("image")]

@@ -1,17 +1,14 @@
 """POST /v1/moderations, /v1/translations, /v1/classifications and /v1/rerank."""
 
-from typing import Annotated
-
-from fastapi import Depends, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from aig import pipeline, wiring
-from aig.http.app import create_app
+from aig.http.app import DirectRoute, create_app
 from aig.http.auth import Authenticator
 from aig.http.body import read_json
 from aig.http.headers import call_options, receipt_headers
 from aig.http.json_answer import JsonAnswer
-from aig.keys import Caller
 from aig.modalities import classify_body, moderate_body, rerank_body, translate_body
 from aig_providers.fetch import GuardedFetcher
 from aig_providers.registry import Registry
@@ -21,14 +18,15 @@ from functions.text.reference import CLASSIFICATIONS, MODERATIONS, RERANK, TRANS
 container = wiring.container()
 gateway = container.gateway(Registry())
 inputs = container.inputs(GuardedFetcher(gateway.resolver))
-authenticated = Authenticator(container.keys, container.secrets, container.clock)
-app = create_app("AIgateway text", container.ids, container.telemetry, CLIENT.close, container.close)
-
-Inferring = Annotated[Caller, Depends(authenticated("inference"))]
+authenticate = Authenticator(container.keys, container.secrets, container.clock)("inference")
+app = create_app(
+    "AIgateway text", container.ids, container.telemetry, CLIENT.close, container.close, route_class=DirectRoute
+)
 
 
 @app.post("/v1/moderations", **MODERATIONS)
-async def create_moderation(request: Request, caller: Inferring) -> Response:
+async def create_moderation(request: Request) -> Response:
+    caller = await authenticate(request)
     sent = await read_json(request)
     checked = moderate_body.checked(sent)
     pictures = [await inputs.picture(one, caller) for one in moderate_body.pictures(checked)]
@@ -39,7 +37,8 @@ async def create_moderation(request: Request, caller: Inferring) -> Response:
 
 
 @app.post("/v1/translations", **TRANSLATIONS)
-async def create_translation(request: Request, caller: Inferring) -> Response:
+async def create_translation(request: Request) -> Response:
+    caller = await authenticate(request)
     sent = await read_json(request)
     body = translate_body.parse(sent)
     options = call_options(request, caller, "translations", sent)
@@ -48,7 +47,8 @@ async def create_translation(request: Request, caller: Inferring) -> Response:
 
 
 @app.post("/v1/classifications", **CLASSIFICATIONS)
-async def create_classification(request: Request, caller: Inferring) -> Response:
+async def create_classification(request: Request) -> Response:
+    caller = await authenticate(request)
     sent = await read_json(request)
     body = classify_body.parse(sent)
     options = call_options(request, caller, "classifications", sent)
@@ -57,7 +57,8 @@ async def create_classification(request: Request, caller: Inferring) -> Response
 
 
 @app.post("/v1/rerank", **RERANK)
-async def create_rerank(request: Request, caller: Inferring) -> Response:
+async def create_rerank(request: Request) -> Response:
+    caller = await authenticate(request)
     sent = await read_json(request)
     body = rerank_body.parse(sent)
     options = call_options(request, caller, "rerank", sent)

@@ -1,17 +1,14 @@
 """POST /v1/ocr and /v1/detections."""
 
-from typing import Annotated
-
-from fastapi import Depends, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from aig import pipeline, wiring
-from aig.http.app import create_app
+from aig.http.app import DirectRoute, create_app
 from aig.http.auth import Authenticator
 from aig.http.body import read_json
 from aig.http.headers import call_options, receipt_headers
 from aig.http.json_answer import JsonAnswer
-from aig.keys import Caller
 from aig.modalities import detect_body, ocr_body
 from aig_providers.fetch import GuardedFetcher
 from aig_providers.registry import Registry
@@ -21,14 +18,15 @@ from functions.vision.reference import DETECTIONS, OCR
 container = wiring.container()
 gateway = container.gateway(Registry())
 inputs = container.inputs(GuardedFetcher(gateway.resolver))
-authenticated = Authenticator(container.keys, container.secrets, container.clock)
-app = create_app("AIgateway vision", container.ids, container.telemetry, CLIENT.close, container.close)
-
-Inferring = Annotated[Caller, Depends(authenticated("inference"))]
+authenticate = Authenticator(container.keys, container.secrets, container.clock)("inference")
+app = create_app(
+    "AIgateway vision", container.ids, container.telemetry, CLIENT.close, container.close, route_class=DirectRoute
+)
 
 
 @app.post("/v1/ocr", **OCR)
-async def create_ocr(request: Request, caller: Inferring) -> Response:
+async def create_ocr(request: Request) -> Response:
+    caller = await authenticate(request)
     sent = await read_json(request)
     checked = ocr_body.checked(sent)
     body = ocr_body.request(checked, await inputs.picture_or_document(ocr_body.source(checked), caller))
@@ -38,7 +36,8 @@ async def create_ocr(request: Request, caller: Inferring) -> Response:
 
 
 @app.post("/v1/detections", **DETECTIONS)
-async def create_detection(request: Request, caller: Inferring) -> Response:
+async def create_detection(request: Request) -> Response:
+    caller = await authenticate(request)
     sent = await read_json(request)
     checked = detect_body.checked(sent)
     body = detect_body.request(checked, await inputs.picture(detect_body.picture(checked), caller))
