@@ -221,7 +221,7 @@ class TestRetention:
         bodies = await table.get(f"{account.id}#{record.id}", "bodies")
         assert item is not None
         assert bodies is not None
-        assert {item["ttl"], bodies["ttl"]} == {item["created_at"] + 30 * 24 * 3600}
+        assert {item["ttl"], bodies["ttl"]} == {record.created_at + 30 * 24 * 3600}
         assert not more
 
 

@@ -3,7 +3,8 @@
   pk <tenant>          sk req#<id>   all but the bodies: a tenant's are one range, which DynamoDB does not split
   pk <tenant>#<id>     sk bodies     bodies: so the large ones are spread over all partitions
 
-`bodies` is one JSON object, compressed: request and answer. What is too large is left out, and `left_out` says so.
+`facts` is JSON: nobody asks DynamoDB for one of them, and each as an attribute of its own costs time with every call.
+`bodies` is JSON, compressed: request and answer. What is too large is left out, and `left_out` says so.
 """
 
 import asyncio
@@ -15,7 +16,6 @@ from typing import Any
 from pydantic_core import to_json
 
 from aig.aws.table import Table
-from aig.money.units import Nano
 from aig.records import KEPT_S, Record
 
 MAX_BODIES_BYTES = 200_000  # both, compressed: an item holds 400 kB, and is written with the settle
@@ -45,18 +45,16 @@ class DynamoRecords:
             self._table.get(account_id, f"req#{request_id}"),
             self._table.get(f"{account_id}#{request_id}", "bodies"),
         )
-        return (_load(item, bodies or {}), item.get("left_out", ())) if item else None
+        return _load(item, bodies or {}) if item else None
 
     async def page(self, account_id: str, *, limit: int, after: str | None = None) -> tuple[list[Record], bool]:
         """The newest first, without bodies, those older than the request `after`; and whether there are more."""
         items, more = await self._table.page(account_id, "req#", limit=limit, after=after)
-        return [_load(item, {}) for item in items], more
+        return [_load(item, {})[0] for item in items], more
 
 
 def _item(record: Record, left_out: tuple[str, ...]) -> dict[str, Any]:
-    return {
-        "pk": record.account_id,
-        "sk": f"req#{record.id}",
+    facts = {
         "key_id": record.key_id,
         "trace_id": record.trace_id,
         "operation": record.operation,
@@ -67,14 +65,15 @@ def _item(record: Record, left_out: tuple[str, ...]) -> dict[str, Any]:
         "provider": record.provider,
         "attempts": record.attempts,
         "cost": record.cost,
-        "units": to_json(record.units).decode(),
+        "units": record.units,
         "estimated": record.estimated,
         "cache": record.cache,
         "tag": record.tag,
         "error": record.error,
-        "left_out": left_out or None,
-        "ttl": record.created_at + KEPT_S,
+        "left_out": left_out,
     }
+    ttl = record.created_at + KEPT_S
+    return {"pk": record.account_id, "sk": f"req#{record.id}", "facts": to_json(facts).decode(), "ttl": ttl}
 
 
 def _packed(texts: Mapping[str, bytes]) -> bytes:
@@ -96,26 +95,10 @@ def _json(body: Mapping[str, Any]) -> bytes | None:
     return text if len(text) <= MAX_JSON_BYTES else None
 
 
-def _load(item: Mapping[str, Any], kept: Mapping[str, Any]) -> Record:
+def _load(item: Mapping[str, Any], kept: Mapping[str, Any]) -> tuple[Record, tuple[str, ...]]:
+    """The record, and which of its bodies were left out."""
+    facts = json.loads(item["facts"])
+    left_out = tuple(facts.pop("left_out"))
     bodies = json.loads(zlib.decompress(kept["bodies"])) if kept else {}
-    return Record(
-        id=item["sk"].partition("#")[2],
-        account_id=item["pk"],
-        key_id=item["key_id"],
-        trace_id=item["trace_id"],
-        operation=item["operation"],
-        streamed=item["streamed"],
-        created_at=item["created_at"],
-        duration_ms=item["duration_ms"],
-        model=item["model"],
-        provider=item.get("provider"),
-        attempts=item.get("attempts"),
-        cost=Nano(item["cost"]),
-        units=json.loads(item["units"]),
-        estimated=item["estimated"],
-        cache=item["cache"],
-        tag=item.get("tag"),
-        error=item.get("error"),
-        request=bodies.get("request"),
-        answer=bodies.get("answer"),
-    )
+    request_id = item["sk"].partition("#")[2]
+    return Record(id=request_id, account_id=item["pk"], **facts, **bodies), left_out
