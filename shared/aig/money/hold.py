@@ -3,9 +3,9 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from aig.modalities.usage import COUNT_UNITS, INPUT_UNITS, OUTPUT_UNITS, Unit, Usage
-from aig.money.pricing import Prices, Rates, charge, has_price, price_of
-from aig.money.units import Nano, Pico
+from aig.modalities.usage import COUNT_UNITS, INPUT_UNITS, OUTPUT_UNITS, Unit
+from aig.money.pricing import Prices, Rates, has_price, price_of, with_fee
+from aig.money.units import Nano
 
 MIN_OUTPUT_TOKENS = 256
 
@@ -43,23 +43,20 @@ class Quote:
     output_tokens: int
 
 
-def _dearest(bounds: Bounds, rates: Rates) -> Prices:
-    """Input and output at the price of their dearest class: which class a token will be of, nobody knows before.
+def _dearest(classes: Collection[Unit], rates: Rates) -> int:
+    """What a token costs at most: of which class it will be, nobody knows before.
 
     What has no price is never charged, and so needs no hold.
     """
-    dearest: dict[Unit, Pico] = {unit: price for unit, price in rates.items() if unit in COUNT_UNITS}
-    tokens: Sequence[tuple[Unit, Collection[Unit]]]
-    tokens = (("input_tokens", bounds.input_units), ("output_tokens", bounds.output_units))
-    for unit, classes in tokens:
-        dearest[unit] = max((price_of(one, rates) for one in classes if has_price(one, rates)), default=Pico(0))
-    return Prices(dearest)
+    return max([price_of(unit, rates) for unit in classes if has_price(unit, rates)], default=0)
 
 
-def _most(bounds: Bounds, output_tokens: int, rates: Rates) -> Usage:
-    """The usage that no honest run exceeds. What the request cannot be billed in, it has no bound for, and none of."""
-    units = {unit: bounds.counts.get(unit, 0) for unit in rates if unit in COUNT_UNITS}
-    return Usage({**units, "input_tokens": bounds.input_tokens, "output_tokens": output_tokens})
+def _most(bounds: Bounds, output_tokens: int, rates: Rates) -> Nano:
+    """What no honest run exceeds. A unit that the request cannot be billed in, it has no bound for, and none of."""
+    counted = sum([price * bounds.counts.get(unit, 0) for unit, price in rates.items() if unit in COUNT_UNITS])
+    read = bounds.input_tokens * _dearest(bounds.input_units, rates)
+    written = output_tokens * _dearest(bounds.output_units, rates) if output_tokens else 0
+    return with_fee(counted + read + written)
 
 
 def _amount(bids: Sequence[Bid], output_tokens: int) -> Nano:
@@ -68,8 +65,7 @@ def _amount(bids: Sequence[Bid], output_tokens: int) -> Nano:
         bounds = bid.bounds
         output = min(output_tokens, bounds.output_tokens) * bounds.samples
         amounts += [
-            charge(_most(bounds, output, rates), _dearest(bounds, rates))
-            for rates in bid.prices.possible_rates(bounds.input_tokens, bid.service_tier)
+            _most(bounds, output, rates) for rates in bid.prices.possible_rates(bounds.input_tokens, bid.service_tier)
         ]
     return max(amounts)
 

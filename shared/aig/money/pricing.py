@@ -118,10 +118,10 @@ def price_of(unit: Unit, rates: Rates) -> Pico:
 
 
 def has_price(unit: Unit, rates: Rates) -> bool:
-    try:
-        price_of(unit, rates)
-    except KeyError:
-        return False
+    while unit not in rates:
+        if unit not in _FALLBACK:
+            return False
+        unit = _FALLBACK[unit]
     return True
 
 
@@ -136,8 +136,12 @@ def _ceil_div(numerator: int, denominator: int) -> int:
 
 def charge(usage: Usage, prices: Prices, *, cache_hit: bool = False) -> Nano:
     """What the customer pays: list price plus the fee, a tenth of it for a cache hit, rounded up once."""
-    share = CACHE_HIT_PERCENT if cache_hit else 100
-    return Nano(_ceil_div(_list_price(usage, prices) * FEE_PERCENT * share, 100 * 100 * _PICO_PER_NANO))
+    return with_fee(_list_price(usage, prices), CACHE_HIT_PERCENT if cache_hit else 100)
+
+
+def with_fee(list_price: int, share_percent: int = 100) -> Nano:
+    """What the customer pays for a list price in pico-USD, or for a share of it, rounded up once."""
+    return Nano(_ceil_div(list_price * FEE_PERCENT * share_percent, 100 * 100 * _PICO_PER_NANO))
 
 
 def upstream_cost(usage: Usage, prices: Prices) -> Nano:
