@@ -1,6 +1,7 @@
 """The body of a chat request: strict where OpenAI's API is strict, open where clients run ahead of it."""
 
 import base64
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -9,9 +10,10 @@ from pydantic import TypeAdapter
 from pydantic_core import to_json
 
 from aig.errors import InvalidRequest
-from aig.modalities import audio_header, image_header, json_schema
+from aig.modalities import image_header, json_schema
 from aig.modalities.chat import ChatRequest, Media, reasoning_field
 from aig.modalities.chat_types import ChatBody
+from aig.modalities.media import audio as clips
 from aig.modalities.public_url import public_host
 from aig.modalities.steering import check, named_models, schema
 
@@ -149,7 +151,7 @@ def _check_messages(messages: list[dict[str, Any]], capabilities: set[str]) -> M
             elif part["type"] == "input_audio":
                 capabilities.add("audio")
                 clip = _decode(part["input_audio"]["data"], f"{path}.input_audio.data")
-                seconds = audio_header.longest_seconds(clip, part["input_audio"]["format"])
+                seconds = _longest_seconds(clip)
                 media.inline_bytes += len(clip) * 4 // 3
                 media.clips += 1
                 media.clip_seconds += seconds or 0
@@ -158,6 +160,15 @@ def _check_messages(messages: list[dict[str, Any]], capabilities: set[str]) -> M
                 capabilities.add("files")
                 media.files += 1
     return media
+
+
+def _longest_seconds(clip: bytes) -> int | None:
+    """None for a clip that tells nobody how long it is, or is in a form that nobody here knows."""
+    try:
+        seconds = clips.read(clip).seconds
+    except ValueError:
+        return None
+    return None if seconds is None else math.ceil(seconds)
 
 
 def _decode(text: str, path: str) -> bytes:

@@ -15,6 +15,7 @@ from aig.modalities.usage import INPUT_UNITS, OUTPUT_UNITS, Usage, units_json
 MOST_STEPS = 50
 TILE = 512  # pixels of each side, that Workers AI counts pictures in: each step is billed once for each of them
 USUAL_SIZE = (1024, 1024)
+USUAL_TOKENS = 1_056  # of a picture that OpenAI makes of that size, in medium quality
 LARGEST_SIZE = (2048, 2048)  # that a model may choose where the request does not
 
 Format = Literal["png", "jpeg", "webp"]
@@ -95,6 +96,7 @@ class ImageRequest:
                 "tiles": made * tiles(width, height),
                 "steps": made * tiles(width, height) * (self.steps or 0),
                 "input_tokens": read,
+                "output_image_tokens": made * USUAL_TOKENS,
             },
             estimated=True,
         )

@@ -13,6 +13,7 @@ from aig.modalities.usage import Usage
 SECONDS_PER_CHARACTER = 0.25  # at most, at the usual speed: people say about fifteen a second
 SLOWEST = 0.25
 AUDIO_TOKENS_PER_S = 50  # at most
+USUAL_TOKENS_PER_S = 21  # by OpenAI's prices: 12 USD a million are 0.015 USD a minute
 PCM_BYTES_PER_S = 2 * 24_000
 
 Format = Literal["mp3", "wav", "opus", "flac", "pcm"]
@@ -74,6 +75,7 @@ class SpeakRequest:
                 "characters": len(self.text),
                 "seconds": math.ceil(seconds),
                 "input_tokens": -(-read // BYTES_PER_TOKEN),
+                "output_audio_tokens": math.ceil(seconds * USUAL_TOKENS_PER_S),
             },
             estimated=True,
         )

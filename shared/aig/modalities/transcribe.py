@@ -10,9 +10,10 @@ from aig.modalities.demand import BYTES_PER_TOKEN, Demand
 from aig.modalities.files import Sound, fingerprint
 from aig.modalities.transcript import Segment, Word
 from aig.modalities.upstream import Upstream
-from aig.modalities.usage import Usage, units_json
+from aig.modalities.usage import Unit, Usage, units_json
 
 AUDIO_TOKENS_PER_S = 32  # at most: OpenAI's models count 10, Gemini 32
+USUAL_TOKENS_PER_S = 10
 WORDS_TOKENS_PER_S = 12  # of the text that can be said in a second
 LEAST_SECONDS = 10  # that some bill for any recording
 
@@ -66,7 +67,9 @@ class TranscribeRequest:
     def estimate(self, result: "TranscribeResult") -> Usage:
         seconds = result.seconds if result.seconds is not None else self.sound.seconds
         written = -(-len(result.text.encode()) // BYTES_PER_TOKEN)
-        return Usage({"seconds": math.ceil(seconds), "output_tokens": written}, estimated=True)
+        heard = math.ceil(seconds * USUAL_TOKENS_PER_S)
+        units: dict[Unit, int] = {"seconds": math.ceil(seconds), "input_audio_tokens": heard, "output_tokens": written}
+        return Usage(units, estimated=True)
 
     def answer(self, result: "TranscribeResult", usage: Usage) -> dict[str, Any]:
         """All that is known; what of it a client gets, its `response_format` says."""

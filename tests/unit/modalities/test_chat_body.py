@@ -341,10 +341,13 @@ def test_the_bytes_of_inline_media_are_not_text() -> None:
 
 
 def test_what_is_heard_counts_by_the_second_and_what_was_said_aloud_by_the_turn() -> None:
-    clip = {"type": "input_audio", "input_audio": {"data": base64.b64encode(bytes(30_000)).decode(), "format": "mp3"}}
-    assert parse(said(clip)).media.audio_tokens == CLIP_TOKENS + 30 * CLIP_TOKENS_PER_S
-    flac = {"type": "input_audio", "input_audio": {**clip["input_audio"], "format": "flac"}}  # type: ignore[dict-item]
-    assert parse(said(flac)).demand.input_tokens == UNBOUNDED_TOKENS
+    def clip(data: bytes) -> dict[str, Any]:
+        audio = {"data": base64.b64encode(data).decode(), "format": "mp3"}
+        return {"type": "input_audio", "input_audio": audio}
+
+    frame = b"\xff\xfb\x90\x00" + bytes(413)  # 26 ms of MP3, at 128 kbit/s and 44.1 kHz
+    assert parse(said(clip(40 * frame))).media.audio_tokens == CLIP_TOKENS + 2 * CLIP_TOKENS_PER_S
+    assert parse(said(clip(bytes(30_000)))).demand.input_tokens == UNBOUNDED_TOKENS
     assert parse(body(messages=[SPOKEN, SPOKEN])).media.audio_tokens == 2 * SPOKEN_TOKENS
     silent = parse(body()).demand
     spoken = parse(body(messages=[*body()["messages"], SPOKEN])).demand

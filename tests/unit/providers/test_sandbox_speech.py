@@ -12,8 +12,8 @@ from typing import Any, get_args
 import pytest
 
 from aig.errors import UpstreamError
-from aig.modalities import audio_header
 from aig.modalities.files import Sound
+from aig.modalities.media import audio as clips
 from aig.modalities.speak import Format, SpeakRequest
 from aig.modalities.transcribe import TranscribeRequest, TranscribeResult
 from aig.modalities.transcript import Segment, Word
@@ -55,7 +55,7 @@ async def test_a_wav_is_as_long_as_its_text(speed: float | None, seconds: float)
     data = await said(speed=speed)
     assert len(samples(data)) == seconds * 24_000
     assert len(data) == 8 + int.from_bytes(data[4:8], "little")
-    assert audio_header.longest_seconds(data, "wav") == math.ceil(seconds + 0.01)
+    assert clips.read(data).seconds == pytest.approx(seconds, abs=0.02)
 
 
 async def test_pcm_is_what_is_in_the_wav() -> None:
@@ -78,7 +78,7 @@ async def test_it_comes_in_pieces_and_is_the_same_each_time(form: Format) -> Non
     assert b"".join(chunk.audio for chunk in chunks) == await said(form=form)
     assert await said("another text", form) != await said(TEXT, form)
     long = await spoken(ADAPTER, AT, SpeakRequest(MODELS, "word " * 800, form=form))
-    assert 10 < len(long) < 200
+    assert 10 <= len(long) < 200
 
 
 def bitwise_crc(data: bytes, width: int, polynomial: int) -> int:
