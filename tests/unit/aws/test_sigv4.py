@@ -1,15 +1,17 @@
 """Our signature is the one that botocore would have made."""
 
+from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from botocore.auth import S3SigV4Auth, SigV4Auth
+from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as OracleCredentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aig.aws.sigv4 import Credentials, sign, sign_object
+from aig.aws.sigv4 import Credentials, presign_object, sign, sign_object
 
 TIMESTAMP = "20261122T193956Z"
 
@@ -99,3 +101,33 @@ def test_credentials_do_not_show_their_secrets() -> None:
     shown = repr(Credentials("AKID", "the-secret", "the-token"))
     assert "AKID" in shown
     assert "the-" not in shown
+
+
+@pytest.mark.parametrize("token", [None, "FwoGZXIvYXdzEXAMPLETOKEN//////////wEaDA=="])
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "query"),
+    [
+        ("PUT", "/uploads/acct_1/upload_1", {"content-length": "8000000"}, {}),
+        ("GET", "/media/acct_1/file_1.png", {}, {"response-content-type": "image/png"}),
+        ("GET", "/bucket/media/acct_1/file_1.png", {}, {"response-content-type": "image/svg+xml; charset=utf-8"}),
+    ],
+)
+def test_a_presigned_query_is_botocores(
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    path: str,
+    headers: dict[str, str],
+    query: dict[str, str],
+    token: str | None,
+) -> None:
+    now = datetime.strptime(TIMESTAMP, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    monkeypatch.setattr("botocore.auth.get_current_datetime", lambda remove_tzinfo=True: now.replace(tzinfo=None))
+    host = "bucket.s3.eu-west-1.amazonaws.com"
+    request: Any = AWSRequest(method, f"https://{host}{path}", headers={"host": host, **headers}, params=query)
+    known = OracleCredentials("AKIDEXAMPLE", "secret", token)
+    signer: Any = S3SigV4QueryAuth(known, "s3", "eu-west-1", expires=300)
+    signer.add_auth(request)
+    ours = presign_object(
+        Credentials("AKIDEXAMPLE", "secret", token), "eu-west-1", method, host, path, TIMESTAMP, 300, headers, query
+    )
+    assert dict(parse_qsl(ours)) == dict(parse_qsl(urlsplit(request.url).query))
