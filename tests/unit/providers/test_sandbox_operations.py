@@ -7,7 +7,7 @@ import pytest
 
 from aig.catalog.model import COUNTED, OPERATIONS
 from aig.errors import UpstreamError
-from aig.modalities.speak import SpeakChunk, SpeakRequest
+from aig.modalities.speak import SpeakRequest
 from aig.modalities.upstream import Timeouts, Upstream
 from aig.modalities.usage import COUNT_UNITS
 from aig_providers.sandbox import ADAPTER
