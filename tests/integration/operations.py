@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import httpx
 
+from aig_providers.fetch import GuardedFetcher
 from aig_providers.sandbox_drawing import picture
 from tests.apps import App
 from tests.builders import PROMPT, Account
@@ -116,3 +117,31 @@ CALLS: Final = (
         "Audio", "/v1/audio/speech", "sandbox/speech", {"input": PROMPT}, {"seconds": 2}, 2 * EACH, keeps_answer=False
     ),
 )  # fmt: skip
+
+
+async def uploaded(files: App, account: Account, data: bytes) -> str:
+    """The id of an upload of these bytes."""
+    asked = await files.client.post("/v1/uploads", json={"bytes": len(data)}, headers=account.authorization)
+    assert asked.status_code == 200, asked.text
+    async with httpx.AsyncClient() as client:
+        put = await client.put(asked.json()["url"], content=data)
+    assert put.status_code == 200, put.text
+    return str(asked.json()["id"])
+
+
+def fetches_from_loopback(app: App) -> None:
+    """Lets its URLs lead to this machine, as on one's own."""
+    module = app.module
+    module.inputs = module.container.inputs(GuardedFetcher(module.gateway.resolver, allow_loopback=True))  # type: ignore[attr-defined]
+
+
+def error_of(response: httpx.Response) -> dict[str, Any]:
+    error: dict[str, Any] = response.json()["error"]
+    assert set(error) == {"message", "type", "code", "param", "request_id"}
+    return error
+
+
+def refusal(response: httpx.Response) -> tuple[int, str, str | None]:
+    """Status, code and field of a refusal."""
+    error = error_of(response)
+    return response.status_code, error["code"], error["param"]

@@ -15,7 +15,7 @@ from local.template import Stack
 from tests import apps
 from tests.apps import App, catalog_with
 from tests.builders import Account, an_account, debits_of, holds_of, losses_of, wallet_of
-from tests.integration.operations import CALLS, Call
+from tests.integration.operations import CALLS, Call, error_of
 from tests.integration.test_requests import one
 from tests.integration.test_sandbox_models import FAILURES
 from tests.logs import Log
@@ -48,12 +48,6 @@ async def served(
 def answered(response: httpx.Response) -> httpx.Response:
     assert response.status_code == 200, response.text
     return response
-
-
-def error_of(response: httpx.Response) -> dict[str, Any]:
-    error: dict[str, Any] = response.json()["error"]
-    assert set(error) == {"message", "type", "code", "param", "request_id"}
-    return error
 
 
 async def test_it_is_metered_to_the_last_digit(served: Served, container: Container) -> None:
