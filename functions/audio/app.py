@@ -48,7 +48,7 @@ async def create_audio_translation(request: Request) -> Response:
 async def _heard(request: Request, caller: Caller, operation: Operation) -> Response:
     sent, file = await _sent(request)
     checked = transcribe_body.checked(sent)
-    sound = await inputs.sound(file or given.given(checked, ("url",)), caller)
+    sound = await inputs.sound(given.given(checked, ("url",), file=file), caller)
     body = transcribe_body.request(checked, sound, into_english=operation == "audio.translations")
     options = call_options(request, caller, operation, sent)
     answer = await pipeline.operate(gateway, caller, body, options, lambda to, at: to.transcribe.transcribe(at, body))
@@ -59,7 +59,7 @@ async def _sent(request: Request) -> tuple[dict[str, Any], Given | None]:
     """The fields, and the file of a form."""
     if not is_form(request):
         return await read_json(request), None
-    form = await read_form(request, {"temperature"}, {"timestamp_granularities", "models"}, {"provider"})
+    form = await read_form(request, {"temperature"}, {"timestamp_granularities", "models"}, {"provider"}, {"file": 1})
     files = form.given("file")
     return form.fields, files[0] if files else None
 

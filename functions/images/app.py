@@ -49,12 +49,20 @@ async def create_image(request: Request) -> Response:
 @app.post("/v1/images/edits", **EDITS)
 async def create_image_edit(request: Request) -> Response:
     caller = await authenticate(request)
-    form = await read_form(request, {"n", "seed", "steps", "guidance"}, {"models"}, {"provider"})
+    form = await read_form(
+        request,
+        {"n", "seed", "steps", "guidance"},
+        {"models"},
+        {"provider"},
+        {"image": image_body.MAX_PICTURES, "mask": 1},
+    )
     checked = image_body.checked(form.fields)
     pictures = [await inputs.picture(one, caller) for one in form.given("image")]
     masks = [await inputs.picture(one, caller) for one in form.given("mask")]
-    if not 1 <= len(pictures) <= image_body.MAX_PICTURES:
-        raise InvalidRequest(f"Send 1 to {image_body.MAX_PICTURES} files as image.", param="image")
+    if not pictures:
+        raise InvalidRequest(
+            f"Send 1 to {image_body.MAX_PICTURES} files as image.", code="missing_required_parameter", param="image"
+        )
     body = image_body.request(checked, pictures, masks[0] if masks else None)
     return await _made(request, caller, "images.edits", form.fields, body)
 

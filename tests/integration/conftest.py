@@ -17,7 +17,8 @@ from tests.stripe_account import API_KEY, WEBHOOK_SECRET, StripeAccount, stripe_
 from tests.upstream import FakeUpstream, fake_upstream
 
 _SERVICES: Final = (
-    "accounts", "chat", "embeddings", "models", "payments", "requests", "rollup", "summary", "sweeper", "usage"
+    "accounts", "audio", "chat", "embeddings", "files", "images", "models", "payments", "requests", "rollup", "summary",
+    "sweeper", "text", "usage", "vision",
 )  # fmt: skip
 
 
@@ -60,6 +61,46 @@ async def chat(deployed: Stack, container: Container, logged: Log) -> AsyncItera
 async def embeddings(deployed: Stack, container: Container, logged: Log) -> AsyncIterator[App]:
     """The embeddings function's app, just started."""
     app = App(apps.start(deployed.functions["EmbeddingsFunction"]))
+    yield app
+    await app.close()
+
+
+@pytest.fixture
+async def text(deployed: Stack, container: Container, logged: Log) -> AsyncIterator[App]:
+    """The text function's app, just started."""
+    app = App(apps.start(deployed.functions["TextFunction"]))
+    yield app
+    await app.close()
+
+
+@pytest.fixture
+async def vision(deployed: Stack, container: Container, logged: Log) -> AsyncIterator[App]:
+    """The vision function's app, just started."""
+    app = App(apps.start(deployed.functions["VisionFunction"]))
+    yield app
+    await app.close()
+
+
+@pytest.fixture
+async def audio(deployed: Stack, container: Container, logged: Log) -> AsyncIterator[App]:
+    """The audio function's app, just started."""
+    app = App(apps.start(deployed.functions["AudioFunction"]))
+    yield app
+    await app.close()
+
+
+@pytest.fixture
+async def images(deployed: Stack, container: Container, logged: Log) -> AsyncIterator[App]:
+    """The images function's app, just started."""
+    app = App(apps.start(deployed.functions["ImagesFunction"]))
+    yield app
+    await app.close()
+
+
+@pytest.fixture
+async def files(deployed: Stack, container: Container, logged: Log) -> AsyncIterator[App]:
+    """The files function's app, just started."""
+    app = App(apps.start(deployed.functions["FilesFunction"]))
     yield app
     await app.close()
 

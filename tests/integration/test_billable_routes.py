@@ -17,12 +17,15 @@ from local.template import Stack, load
 from tests import apps
 from tests.apps import App
 from tests.builders import an_account, holds_of
+from tests.integration.operations import CALLS, in_form
 from tests.logs import Log
 
 BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/v1/chat/completions"): {"model": "sandbox/echo", "messages": [{"role": "user", "content": "hi"}]},
     ("POST", "/v1/embeddings"): {"model": "sandbox/embed", "input": "hi"},
+    **{("POST", call.path): {"model": call.model, **call.body} for call in CALLS},
 }
+FORMS = {call.path: in_form(call.files) for call in CALLS if call.files}
 # Families that have no adapters to reach a provider with, but the gateway's other ports.
 READ_ONLY = {"ModelsFunction"}
 
@@ -66,7 +69,10 @@ async def test_an_empty_wallet_reaches_no_provider(
         body = BODIES[method, path]
         streams = [{}, {"stream": True}] if path.endswith("completions") else [{}]
         for more in streams:
-            answer = await app.client.request(method, path, json={**body, **more}, headers=account.authorization)
+            sent: dict[str, Any] = {"json": {**body, **more}}
+            if path in FORMS:
+                sent = {"data": body, "files": FORMS[path]}
+            answer = await app.client.request(method, path, **sent, headers=account.authorization)
             assert (answer.status_code, answer.json()["error"]["type"]) == (402, "budget_exceeded")
         assert await holds_of(container, account) == []
     assert watched.asked == 0

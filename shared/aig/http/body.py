@@ -118,7 +118,10 @@ async def read_raw(request: Request, most: int = MAX_BODY_BYTES) -> bytes:
         async for piece in request.stream():
             raw += piece
             if len(raw) > most:
-                raise RequestTooLarge(f"The body is larger than {most} bytes. Send less in one request.")
+                raise RequestTooLarge(
+                    f"The body is larger than {most} bytes. Send less in one request or, where an upload_id is taken, "
+                    "the file by POST /v1/uploads."
+                )
     except ClientDisconnect:
         raise _bad("it ended before its Content-Length") from None
     return bytes(raw)

@@ -33,9 +33,16 @@ def is_form(request: Request) -> bool:
 
 
 async def read_form(
-    request: Request, numbers: Collection[str], lists: Collection[str], objects: Collection[str]
+    request: Request,
+    numbers: Collection[str],
+    lists: Collection[str],
+    objects: Collection[str],
+    most_files: Mapping[str, int],
 ) -> Form:
-    """`numbers`, `lists` and `objects` name the fields that are no text. Raises InvalidRequest, RequestTooLarge."""
+    """`numbers`, `lists` and `objects` name the fields that are no text, `most_files` those that are files.
+
+    Raises InvalidRequest, RequestTooLarge.
+    """
     if not is_form(request):
         raise UnsupportedMediaType("Send multipart/form-data with the file, or JSON with a URL or an upload_id.")
     if int(request.headers.get("content-length") or 0) > MAX_BODY_BYTES:
@@ -47,6 +54,7 @@ async def read_form(
             for key, value in form.multi_items():
                 name = key.removesuffix("[]")
                 if isinstance(value, UploadFile):
+                    _check_file(name, len(files.get(name, ())), most_files)
                     files.setdefault(name, []).append(await value.read())
                 elif name in lists:
                     fields.setdefault(name, []).append(value)
@@ -62,6 +70,15 @@ async def read_form(
     if sum(len(data) for each in files.values() for data in each) > MAX_BODY_BYTES:
         raise too_large()
     return Form(fields, files)
+
+
+def _check_file(name: str, before: int, most_files: Mapping[str, int]) -> None:
+    if name not in most_files:
+        raise InvalidRequest(
+            f"{name[:64]} is no field for a file. Files go into {', '.join(most_files)}.", param=name[:64]
+        )
+    if before == most_files[name]:
+        raise InvalidRequest(f"{name} takes {before} {'file' if before == 1 else 'files'}. Send no more.", param=name)
 
 
 def too_large() -> RequestTooLarge:

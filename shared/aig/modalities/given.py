@@ -34,13 +34,20 @@ class PictureGiven(Steered):
     upload_id: NotRequired[_UploadId | None]
 
 
-def given(body: Mapping[str, Any], urls: tuple[str, ...], inline: tuple[str, ...] = ()) -> Given:
-    """The one file of a body, in a field for `urls`, one for `inline` base64, or `upload_id`. Raises InvalidRequest."""
+def given(
+    body: Mapping[str, Any], urls: tuple[str, ...], inline: tuple[str, ...] = (), file: Given | None = None
+) -> Given:
+    """The one file of a body: a form's, or in a field for `urls`, one for `inline` base64, or `upload_id`.
+
+    Raises InvalidRequest.
+    """
     names = [name for name in (*urls, *inline, "upload_id") if body.get(name) is not None]
-    if len(names) != 1:
-        known = ", ".join((*urls, *inline, "upload_id"))
+    if len(names) + (file is not None) != 1:
+        known = ", ".join((*(["file"] if file else []), *urls, *inline, "upload_id"))
         code = "invalid_value" if names else "missing_required_parameter"
         raise InvalidRequest(f"Send exactly one of {known}.", code=code, param=names[-1] if names else urls[0])
+    if file is not None:
+        return file
     (name,) = names
     if name == "upload_id":
         return Given("upload", body[name], name)

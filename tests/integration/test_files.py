@@ -1,0 +1,189 @@
+"""POST /v1/uploads, and the links at /media: whose they are, how long they last, and what opens none."""
+
+import re
+from dataclasses import replace
+from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+
+from aig import links
+from aig.wiring import Container
+from aig_providers.sandbox_drawing import description
+from tests.apps import App
+from tests.builders import PEPPER, Account, an_account
+from tests.integration.operations import PICTURE, error_of, refusal, uploaded
+from tests.unit.clock import FixedClock
+
+DAY_S: Final = 24 * 3600
+KEY: Final = links.link_key(PEPPER)
+
+
+@pytest.fixture
+async def account(container: Container) -> Account:
+    return await an_account(container)
+
+
+async def ask(files: App, account: Account, **body: Any) -> httpx.Response:
+    return await files.client.post("/v1/uploads", json=body, headers=account.authorization)
+
+
+async def kept(container: Container, account: Account) -> str:
+    """The path of a picture of the account's."""
+    return await container.files.keep(account.id, f"{container.ids.new('file')}.png", PICTURE)
+
+
+def query(container: Container, path: str, seconds: float = DAY_S) -> str:
+    return links.signed_query(path, int(container.clock.now() + seconds), KEY)
+
+
+async def test_an_upload_is_a_url_to_put_so_many_bytes_to(files: App, account: Account, container: Container) -> None:
+    body = (await ask(files, account, bytes=8_000_000)).json()
+    assert re.fullmatch(r"upload_[0-9A-HJKMNP-TV-Z]{26}", body["id"])
+    assert (body["object"], body["bytes"], body["method"]) == ("upload", 8_000_000, "PUT")
+    assert abs(body["created_at"] - container.clock.now()) < 60
+    assert body["expires_at"] == body["created_at"] + 900
+    signed = parse_qs(urlsplit(body["url"]).query)
+    assert signed["X-Amz-Expires"] == ["900"]
+    # So that S3 refuses a body of any other size. moto does not look at signatures: nothing here shows that it does.
+    assert "content-length" in signed["X-Amz-SignedHeaders"][0].split(";")
+    assert urlsplit(body["url"]).path.endswith(f"/uploads/{account.id}/{body['id']}")
+
+
+async def test_what_was_put_is_what_a_request_takes(
+    files: App, vision: App, account: Account, container: Container
+) -> None:
+    upload_id = await uploaded(files, account, PICTURE)
+    body = {"model": "sandbox/ocr", "upload_id": upload_id}
+    for _ in range(2):  # it is not used up
+        response = await vision.client.post("/v1/ocr", json=body, headers=account.authorization)
+        assert response.json()["text"] == description(PICTURE)
+
+
+async def test_an_upload_to_which_nothing_was_put_is_not_found(
+    files: App, vision: App, account: Account, container: Container
+) -> None:
+    upload_id = (await ask(files, account, bytes=10)).json()["id"]
+    body = {"model": "sandbox/ocr", "upload_id": upload_id}
+    response = await vision.client.post("/v1/ocr", json=body, headers=account.authorization)
+    assert refusal(response) == (400, "upload_not_found", "upload_id")
+    assert "POST /v1/uploads again" in error_of(response)["message"]
+
+
+async def test_an_upload_of_another_tenant_is_not_found(
+    files: App, vision: App, account: Account, container: Container
+) -> None:
+    theirs = await uploaded(files, await an_account(container), PICTURE)
+    for path in ("/v1/ocr", "/v1/detections"):
+        body = {"model": f"sandbox/{path[4:].removesuffix('ions')}", "upload_id": theirs}
+        response = await vision.client.post(path, json=body, headers=account.authorization)
+        assert refusal(response) == (400, "upload_not_found", "upload_id")
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({}, "bytes"),
+        ({"bytes": 0}, "bytes"),
+        ({"bytes": -1}, "bytes"),
+        ({"bytes": 25 * 1024 * 1024 + 1}, "bytes"),
+        ({"bytes": "10"}, "bytes"),
+        ({"bytes": 1.5}, "bytes"),
+        ({"bytes": True}, "bytes"),
+        ({"bytes": 10, "filename": "../a.png"}, "filename"),
+    ],
+)
+async def test_a_bad_upload_names_its_field(files: App, account: Account, body: dict[str, Any], param: str) -> None:
+    response = await ask(files, account, **body)
+    assert (response.status_code, error_of(response)["param"]) == (400, param)
+
+
+async def test_an_upload_needs_a_key_for_inference(files: App, container: Container) -> None:
+    assert (await files.client.post("/v1/uploads", json={"bytes": 1})).status_code == 401
+    reader = await an_account(container, scopes=["usage:read"])
+    assert refusal(await ask(files, reader, bytes=1))[:2] == (403, "insufficient_scope")
+
+
+async def test_a_link_needs_no_key_and_leads_to_the_file(files: App, account: Account, container: Container) -> None:
+    path = await kept(container, account)
+    response = await files.client.get(f"/media/{path}?{query(container, path)}")
+    assert (response.status_code, response.headers["cache-control"]) == (302, "no-store")
+    to = urlsplit(response.headers["location"])
+    assert to.path.endswith(f"/media/{path}")
+    assert parse_qs(to.query)["X-Amz-Expires"] == ["300"]
+    async with httpx.AsyncClient() as client:
+        file = await client.get(response.headers["location"])
+    assert (file.content, file.headers["content-type"]) == (PICTURE, "image/png")
+
+
+def _edited(name: str, value: str) -> Any:
+    return lambda query: re.sub(rf"{name}=[^&]*", f"{name}={value}", query)
+
+
+TAMPERED: Final = {
+    "no query": lambda query: "",
+    "no signature": lambda query: query.partition("&sig=")[0],
+    "an empty signature": _edited("sig", ""),
+    "a cut signature": lambda query: query[:-1],
+    "a signature in capitals": lambda query: query.partition("sig=")[0] + "sig=" + query.partition("sig=")[2].upper(),
+    "a later time": _edited("exp", "99999999999"),
+    "a time that is none": _edited("exp", "1e99"),
+    "a negative time": _edited("exp", "-1"),
+    "another key's name": _edited("kid", "00000000"),
+    "no key's name": _edited("kid", ""),
+    "a second signature": lambda query: f"{query}&sig=00",
+}
+
+
+@pytest.mark.parametrize("what", TAMPERED)
+async def test_a_link_that_was_changed_is_not_valid(
+    files: App, account: Account, container: Container, what: str
+) -> None:
+    path = await kept(container, account)
+    response = await files.client.get(f"/media/{path}?{TAMPERED[what](query(container, path))}")
+    assert refusal(response) == (403, "link_not_valid", None)
+    assert "location" not in response.headers
+
+
+async def test_a_link_is_for_its_own_file_only(files: App, account: Account, container: Container) -> None:
+    mine, also_mine = await kept(container, account), await kept(container, account)
+    theirs = await kept(container, await an_account(container))
+    for other in (also_mine, theirs, mine.upper(), f"{account.id}/nothing.png"):
+        response = await files.client.get(f"/media/{other}?{query(container, mine)}")
+        assert refusal(response) == (403, "link_not_valid", None)
+
+
+async def test_a_link_of_another_deployment_s_key_is_not_valid(
+    files: App, account: Account, container: Container
+) -> None:
+    path = await kept(container, account)
+    foreign = links.signed_query(path, int(container.clock.now()) + DAY_S, links.link_key("another pepper"))
+    known = re.sub(r"kid=[^&]*", f"kid={links.key_id(KEY)}", foreign)
+    for signed in (foreign, known):
+        assert (await files.client.get(f"/media/{path}?{signed}")).status_code == 403
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(1, 302), (0, 403), (-1, 403), (7 * DAY_S, 302), (7 * DAY_S + 1, 403)])
+async def test_a_link_ends_with_its_time(
+    files: App, account: Account, container: Container, monkeypatch: pytest.MonkeyPatch, seconds: int, status: int
+) -> None:
+    """And none lasts longer than a week, however it was signed."""
+    now = int(container.clock.now())
+    monkeypatch.setattr(files.module, "container", _at(files.module.container, float(now)))
+    path = await kept(container, account)
+    response = await files.client.get(f"/media/{path}?{links.signed_query(path, now + seconds, KEY)}")
+    assert response.status_code == status
+
+
+def _at(container: Container, now: float) -> Container:
+    return replace(container, clock=FixedClock(now))
+
+
+@pytest.mark.parametrize(
+    "name", ["..%2f..%2fsecret", "%00", "a%2fb", "..%5csecret", "a.png%0d%0aset-cookie:a", "a" * 400]
+)
+async def test_a_path_that_is_no_file_s_leads_nowhere(files: App, account: Account, name: str) -> None:
+    response = await files.client.get(f"/media/{account.id}/{name}?exp=1&kid=a&sig=b")
+    assert response.status_code in (403, 404)
+    assert not {"location", "set-cookie"} & set(response.headers)
