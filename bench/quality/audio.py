@@ -11,6 +11,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 
 from aig.modalities import transcript
+from bench.quality import espeak
 from bench.quality.edits import distance, words
 from local.models import audio_encoding
 from local.models.speech import SpeechEngine, SpeechRequest
@@ -54,6 +55,8 @@ def hearing(ear: TranscriptionEngine) -> dict[str, str]:
     cost = time.process_time() - began
     seconds = len(ways) * sum(len(samples) for _, samples in spoken) / audio_encoding.RATE
     figures["spoken half as fast again"] = _mistakes(ear, iter(hurried))
+    robot = ((text, espeak.say(text, audio_encoding.RATE)) for text in _sentences())
+    figures["the same sentences spoken by espeak-ng, a robot's voice"] = _mistakes(ear, robot)
     return {**figures, "CPU seconds for a second of sound": f"{cost / seconds:.2f}"}
 
 
