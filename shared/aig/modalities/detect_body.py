@@ -16,7 +16,7 @@ _Label = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 class DetectBody(PictureGiven):
     """Body of POST /v1/detections."""
 
-    threshold: NotRequired[Annotated[float, Field(ge=0, le=1, strict=False)] | None]
+    threshold: NotRequired[Annotated[float, Field(ge=0, le=1)] | None]
     labels: NotRequired[Annotated[list[_Label], Field(min_length=1, max_length=100)] | None]
 
 

@@ -39,7 +39,7 @@ class ImageBody(Steered):
     user: NotRequired[Annotated[str, StringConstraints(max_length=1024)] | None]
     seed: NotRequired[Annotated[int, Field(ge=0, lt=2**32)] | None]
     steps: NotRequired[Annotated[int, Field(ge=1, le=MOST_STEPS)] | None]
-    guidance: NotRequired[Annotated[float, Field(ge=0, le=30, strict=False)] | None]
+    guidance: NotRequired[Annotated[float, Field(ge=0, le=30)] | None]
     negative_prompt: NotRequired[Annotated[str, StringConstraints(max_length=32_000)] | None]
 
 

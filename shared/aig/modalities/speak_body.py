@@ -17,7 +17,7 @@ class SpeakBody(Steered):
     input: Annotated[str, StringConstraints(min_length=1, max_length=MAX_CHARACTERS, pattern=r"\S")]
     voice: NotRequired[Annotated[str, StringConstraints(min_length=1, max_length=200)] | None]
     response_format: NotRequired[Literal["mp3", "wav", "opus", "flac", "pcm"] | None]
-    speed: NotRequired[Annotated[float, Field(ge=0.25, le=4, strict=False)] | None]
+    speed: NotRequired[Annotated[float, Field(ge=0.25, le=4)] | None]
     instructions: NotRequired[Annotated[str, StringConstraints(max_length=4_096)] | None]
     stream_format: NotRequired[Literal["audio"] | None]
 

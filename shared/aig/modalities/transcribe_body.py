@@ -22,7 +22,7 @@ class TranscribeBody(Steered):
     language: NotRequired[Language | None]
     prompt: NotRequired[Annotated[str, StringConstraints(max_length=8_192)] | None]
     response_format: NotRequired[Literal["json", "text", "srt", "vtt", "verbose_json"] | None]
-    temperature: NotRequired[Annotated[float, Field(ge=0, le=1, strict=False)] | None]
+    temperature: NotRequired[Annotated[float, Field(ge=0, le=1)] | None]
     timestamp_granularities: NotRequired[Annotated[list[Granularity], Field(min_length=1, max_length=2)] | None]
 
 
