@@ -217,6 +217,28 @@ async def test_a_bad_body_names_its_field(
     assert await holds_of(container, account) == []
 
 
+@pytest.mark.parametrize("path", [OCR, DETECTIONS])
+async def test_a_redirect_is_not_followed_not_even_once(
+    vision: App, account: Account, container: Container, path: str
+) -> None:
+    fetches_from_loopback(vision)
+    async with running() as site:
+        site.says(b"", f"Location: http://127.0.0.1:{site.port}/b", status="302 Found")
+        response = await ask(vision, account, path, image_url=f"http://127.0.0.1:{site.port}/a")
+        assert len(site.asked) == 1
+    assert refusal(response) == (400, "url_redirects", "image_url")
+    assert await holds_of(container, account) == []
+
+
+async def test_a_picture_that_has_no_end_is_not_taken(vision: App, account: Account, container: Container) -> None:
+    fetches_from_loopback(vision)
+    async with running() as site:
+        site.pieces, site.endless = [b"HTTP/1.1 200 OK\r\n\r\n", bytes(1 << 20)], True
+        response = await ask(vision, account, OCR, image_url=f"http://127.0.0.1:{site.port}/a")
+    assert refusal(response) == (400, "url_too_large", "image_url")
+    assert await holds_of(container, account) == []
+
+
 async def test_a_drawing_is_called_by_its_name(vision: App, account: Account) -> None:
     message = error_of(await ask(vision, account, OCR, image_b64=encoded(SVG)))["message"]
     assert "an SVG drawing was sent" in message

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from tests.builders import PROMPT
+from tests.integration.operations import CALLS
 
 Refusal = tuple[int, str]  # HTTP status and error type
 
@@ -28,9 +29,10 @@ Headers = Sequence[tuple[str, str | bytes]]
 
 @dataclass(frozen=True)
 class Case:
-    """`row` is the row's number in the table. The request is a good chat request but for what the case says.
+    """`row` is the row's number in the table. The request is a good one of its path but for what the case says.
 
-    `body` replaces fields, and removes those that are GONE; `raw` replaces the whole body. `headers` come on top, with
+    `body` replaces fields, and removes those that are GONE; `files` are those of a form, as their field, their name and
+    their bytes, None the good ones; `raw` replaces the whole body. `headers` come on top, with
     "{key}" standing for a good key and "{almost}" for one with another last character. `reached` says that the request
     does come to a provider.
     """
@@ -39,6 +41,7 @@ class Case:
     what: str
     expected: Refusal
     body: Mapping[str, Any] = field(default_factory=dict)
+    files: Sequence[tuple[str, bytes, bytes]] | None = None
     raw: Callable[[], bytes] | None = None
     headers: Headers = ()
     sender: SenderKind = "usual"
@@ -53,6 +56,8 @@ class Case:
         """Which function serves the path."""
         if self.path.startswith("/v1/chat/"):
             return "chat"
+        if self.path in GOOD:
+            return FAMILIES[self.path]
         return "accounts" if self.path.startswith(("/v1/wallet", "/v1/key")) else "models"
 
     @property
@@ -62,11 +67,20 @@ class Case:
 
 
 GONE: Final = object()
+GOOD: Final[Mapping[str, Mapping[str, Any]]] = {
+    "/v1/embeddings": {"model": "sandbox/embed", "input": PROMPT},
+    **{call.path: {"model": call.model, **call.body} for call in CALLS},
+}
+GOOD_FILES: Final = {
+    call.path: [(name, b"file", data) for name, data in call.files.items()] for call in CALLS if call.files
+}
+FAMILIES: Final = {"/v1/embeddings": "embeddings", **{call.path: call.family.lower() for call in CALLS}}
 
 
-def good_body() -> dict[str, Any]:
+def good_body(path: str = "/v1/chat/completions") -> dict[str, Any]:
     """A body that nothing is wrong with."""
-    return {"model": "sandbox/echo", "messages": [{"role": "user", "content": PROMPT}], "max_tokens": 16}
+    chat = {"model": "sandbox/echo", "messages": [{"role": "user", "content": PROMPT}], "max_tokens": 16}
+    return dict(GOOD.get(path, chat))
 
 
 def user(*parts: Any) -> list[dict[str, Any]]:

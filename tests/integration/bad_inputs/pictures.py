@@ -20,7 +20,7 @@ ADDRESSES: Final[Mapping[str, Sequence[str]]] = {
     "mapped.example": ["::ffff:10.0.0.1"],
 }
 
-_HOSTS: Final = {
+HOSTS: Final = {
     75: ("169.254.169.254/latest/meta-data/",),
     76: ("2852039166/",),
     77: ("0xA9FEA9FE/", "0xa9.0xfe.0xa9.0xfe/"),
@@ -47,11 +47,11 @@ def _url(row: int, *urls: str, says: str = "") -> list[Case]:
 
 
 LITERALS = [
-    *[case for row, hosts in _HOSTS.items() for host in hosts for case in _url(row, f"http://{host}")],
+    *[case for row, hosts in HOSTS.items() for host in hosts for case in _url(row, f"http://{host}")],
     # Nothing is wrong with these but where they lead.
     *[
         case
-        for row, hosts in _HOSTS.items()
+        for row, hosts in HOSTS.items()
         for host in hosts
         for case in _url(row, f"https://{host}", says="not public")
     ],

@@ -1,32 +1,32 @@
 """The table of bad inputs, through the real apps: the answer, no 500, no call to a provider, and no charge.
 
 Rows 37 to 39 and 55 to 58 need a server: test_wires.py. Rows 111 and 116 to 124 need a provider: test_upstreams.py.
-Row 20 is in ../test_sub_accounts.py, row 115 in ../test_free_tier.py.
+Row 20 is in ../test_sub_accounts.py, row 115 in ../test_free_tier.py, row 151 in ../test_vision.py.
 """
 
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Final
 
 import httpx
 import pytest
 
-from aig.catalog import model as catalog
-from aig.catalog.model import Catalog, Provider
+from aig.catalog.model import Provider
 from aig.money.ledger import Wallet
 from aig.money.units import Nano
 from aig.ports import Adapter
 from aig.wiring import Container
+from aig_providers.fetch import GuardedFetcher
 from aig_providers.registry import Registry
 from local.template import Stack
 from tests import apps
 from tests.apps import App
 from tests.builders import Account, an_account, holds_of, wallet_of
-from tests.integration.bad_inputs import bodies, headers, pictures
-from tests.integration.bad_inputs.case import GONE, Case, SenderKind, good_body
+from tests.integration.bad_inputs import bodies, headers, media, pictures, texts
+from tests.integration.bad_inputs.case import FAMILIES, GONE, GOOD_FILES, Case, SenderKind, good_body
 from tests.logs import Log
 from tests.unit.clock import FixedClock
 
@@ -41,8 +41,13 @@ TABLE: Final = [
     *pictures.INLINE,
     *bodies.PARAMETERS,
     *bodies.BUDGETS,
+    *texts.TEXTS,
+    *media.URLS,
+    *media.PICTURES,
+    *media.RECORDINGS,
 ]
-ELSEWHERE: Final = {20, 115, 37, 38, 39, 55, 56, 57, 58, 111, *range(116, 125)}
+METERED: Final = {"chat", *FAMILIES.values()}
+ELSEWHERE: Final = {20, 115, 151, 37, 38, 39, 55, 56, 57, 58, 111, *range(116, 125)}
 NOT_YET: Final = {
     66: "there are no evals yet",
 }
@@ -78,15 +83,6 @@ class Names:
         return pictures.ADDRESSES[host]
 
 
-def _catalog() -> Catalog:
-    """The catalog and a model that paints."""
-    built = catalog.builtin()
-    painter = replace(
-        built.models["sandbox/echo"], slug="sandbox/image", modality="image", capabilities=frozenset({"image"})
-    )
-    return Catalog(built.providers, {**built.models, painter.slug: painter})
-
-
 @dataclass
 class Sender:
     """An account that many cases share, and what its wallet and its holds were after the last of them."""
@@ -110,9 +106,11 @@ class Table:
         """The family's app. Its connections are to be closed before the event loop ends."""
         if family not in self._modules:
             self._modules[family] = apps.start(self._deployed.functions[f"{family.capitalize()}Function"])
-        app = App(self._modules[family])
-        if family == "chat":
-            app.replace(adapters=self.adapters, resolver=Names(), catalog=_catalog(), clock=self.clock)
+        app = App(module := self._modules[family])
+        if family in METERED:
+            app.replace(adapters=self.adapters, resolver=Names(), clock=self.clock)
+        if hasattr(module, "inputs"):
+            module.inputs = module.container.inputs(GuardedFetcher(Names()))  # type: ignore[attr-defined]
         return app
 
     async def sender(self, container: Container, app: App, kind: SenderKind) -> Sender:
@@ -138,8 +136,9 @@ def table(deployed: Stack, dynamodb: str) -> Table:
 async def send(app: App, case: Case, key: str) -> httpx.Response:
     """The answer to the case's request. Nothing that httpx would correct is left to it."""
     sent: list[tuple[bytes, bytes]] = [(b"host", b"gateway")]
+    is_form = case.path in GOOD_FILES
     if case.method == "POST":
-        sent.append((b"content-type", b"application/json"))
+        sent.append((b"content-type", b"multipart/form-data; boundary=b" if is_form else b"application/json"))
     if case.sender != "nobody":
         sent.append((b"authorization", f"Bearer {key}".encode()))
     almost = key[:-1] + ("b" if key.endswith("a") else "a")
@@ -151,8 +150,9 @@ async def send(app: App, case: Case, key: str) -> httpx.Response:
         sent.append((name.encode(), value))
     content = None
     if case.method == "POST":
-        fields = {**good_body(), **case.body}
-        content = case.raw() if case.raw else json.dumps({k: v for k, v in fields.items() if v is not GONE}).encode()
+        fields = {k: v for k, v in {**good_body(case.path), **case.body}.items() if v is not GONE}
+        files = GOOD_FILES.get(case.path, ()) if case.files is None else case.files
+        content = case.raw() if case.raw else media.form(fields, files) if is_form else json.dumps(fields).encode()
     request = httpx.Request(case.method, f"http://gateway{case.path}", content=content)
     request.headers = httpx.Headers(sent)
     return await app.client.send(request)
@@ -180,7 +180,7 @@ def check(case: Case, response: httpx.Response) -> None:
 
 
 def test_the_table_is_complete() -> None:
-    assert {case.row for case in TABLE} | ELSEWHERE | set(NOT_YET) == set(range(1, 125))
+    assert {case.row for case in TABLE} | ELSEWHERE | set(NOT_YET) == set(range(1, 166))
 
 
 @pytest.mark.parametrize(("row", "reason"), NOT_YET.items())
