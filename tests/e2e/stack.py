@@ -17,7 +17,9 @@ _STOP_SECONDS: Final = 30.0
 
 
 class Stack:
-    """Serves from the beginning of its `with` block to the end, on a free port, without the local models.
+    """Serves from the beginning of its `with` block to the end, on a free port, with the local models of `MODELS`.
+
+    There are none of them unless that variable is among those that are given.
 
     `base_url` ends in /v1; `key` has 10.00 USD behind it.
     """
