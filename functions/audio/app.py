@@ -10,12 +10,13 @@ from aig.http.app import DirectRoute, create_app
 from aig.http.audio import AudioStream
 from aig.http.auth import Authenticator
 from aig.http.body import read_json
-from aig.http.form import is_form, read_form
+from aig.http.form import FormShape, is_form, read_form
 from aig.http.headers import call_options, receipt_headers
 from aig.http.json_answer import JsonAnswer
 from aig.keys import Caller
 from aig.modalities import given, speak_body, transcribe_body, transcript
 from aig.modalities.given import Given
+from aig.modalities.steering import named_models
 from aig.modalities.transcript import Segment
 from aig.pipeline import Answer
 from aig.records import Operation
@@ -31,6 +32,8 @@ authenticate = Authenticator(container.keys, container.secrets, container.clock)
 app = create_app(
     "AIgateway audio", container.ids, container.telemetry, CLIENT.close, container.close, route_class=DirectRoute
 )
+
+_FORM = FormShape({"file": 1}, numbers={"temperature"}, flags={"stream"}, lists={"timestamp_granularities", "models"})
 
 
 @app.post("/v1/audio/transcriptions", **TRANSCRIPTIONS)
@@ -48,7 +51,9 @@ async def create_audio_translation(request: Request) -> Response:
 async def _heard(request: Request, caller: Caller, operation: Operation) -> Response:
     sent, file = await _sent(request)
     checked = transcribe_body.checked(sent)
-    sound = await inputs.sound(given.given(checked, ("url",), file=file), caller)
+    recording = given.given(checked, ("url",), file=file)
+    await pipeline.admit(gateway, caller, named_models(checked), "transcribe", [recording])
+    sound = await inputs.sound(recording, caller)
     body = transcribe_body.request(checked, sound, into_english=operation == "audio.translations")
     options = call_options(request, caller, operation, sent)
     answer = await pipeline.operate(gateway, caller, body, options, lambda to, at: to.transcribe.transcribe(at, body))
@@ -59,7 +64,7 @@ async def _sent(request: Request) -> tuple[dict[str, Any], Given | None]:
     """The fields, and the file of a form."""
     if not is_form(request):
         return await read_json(request), None
-    form = await read_form(request, {"temperature"}, {"timestamp_granularities", "models"}, {"provider"}, {"file": 1})
+    form = await read_form(request, _FORM)
     files = form.given("file")
     return form.fields, files[0] if files else None
 

@@ -53,11 +53,12 @@ async def create_upload(request: Request, caller: Annotated[Caller, Depends(auth
     return JsonAnswer(answer)
 
 
+@app.head("/media/{account}/{name}", include_in_schema=False)
 @app.get("/media/{account}/{name}", **MEDIA)
 async def open_link(request: Request, account: str, name: str) -> Response:
     """No key: whoever has the link may follow it until its time."""
-    path, query, pepper = f"{account}/{name}", request.query_params, await container.secrets.get("pepper")
+    path, query = f"{account}/{name}", request.query_params
     signed = {part: query.get(part, "") for part in ("exp", "kid", "sig")}
-    if not links.opens(path, **signed, key=links.link_key(pepper or ""), now=container.clock.now()):
+    if not links.opens(path, **signed, key=await container.link_key(), now=container.clock.now()):
         raise Forbidden("The link is not valid, or its time is over. Ask for the file again.", code="link_not_valid")
-    return RedirectResponse(container.files.download_link(path), 302, {"cache-control": "no-store"})
+    return RedirectResponse(container.files.download_link(path, request.method), 302, {"cache-control": "no-store"})

@@ -8,17 +8,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from aig import links, pipeline, wiring
+from aig.call import Receipt
 from aig.errors import InvalidRequest
 from aig.http.app import DirectRoute, create_app
 from aig.http.auth import Authenticator
 from aig.http.base_url import base_url
 from aig.http.body import read_json
-from aig.http.form import read_form
+from aig.http.form import Form, FormShape, is_form, read_form
 from aig.http.headers import call_options, receipt_headers
 from aig.http.json_answer import JsonAnswer
 from aig.keys import Caller
 from aig.modalities import image_body
 from aig.modalities.image import ImageRequest
+from aig.modalities.steering import named_models
 from aig.ports import StoreBusy
 from aig.records import Operation
 from aig_providers.fetch import GuardedFetcher
@@ -37,6 +39,13 @@ app = create_app(
     "AIgateway images", container.ids, container.telemetry, CLIENT.close, container.close, route_class=DirectRoute
 )
 
+_FORM = FormShape(
+    {"image": image_body.MAX_PICTURES, "mask": 1},
+    numbers={"n", "seed", "steps", "guidance", "output_compression"},
+    flags={"stream"},
+    lists={"models", "image_url", "upload_id"},
+)
+
 
 @app.post("/v1/images/generations", **GENERATIONS)
 async def create_image(request: Request) -> Response:
@@ -49,21 +58,19 @@ async def create_image(request: Request) -> Response:
 @app.post("/v1/images/edits", **EDITS)
 async def create_image_edit(request: Request) -> Response:
     caller = await authenticate(request)
-    form = await read_form(
-        request,
-        {"n", "seed", "steps", "guidance"},
-        {"models"},
-        {"provider"},
-        {"image": image_body.MAX_PICTURES, "mask": 1},
-    )
-    checked = image_body.checked(form.fields)
-    pictures = [await inputs.picture(one, caller) for one in form.given("image")]
-    masks = [await inputs.picture(one, caller) for one in form.given("mask")]
-    if not pictures:
+    form = await read_form(request, _FORM) if is_form(request) else Form(await read_json(request), {})
+    checked = image_body.checked_edit(form.fields)
+    given = [*form.given("image"), *image_body.pictures(checked)]
+    masks = [*form.given("mask"), *image_body.masks(checked)]
+    if not 1 <= len(given) <= image_body.MAX_PICTURES or len(masks) > 1:
         raise InvalidRequest(
-            f"Send 1 to {image_body.MAX_PICTURES} files as image.", code="missing_required_parameter", param="image"
+            f"Send 1 to {image_body.MAX_PICTURES} pictures as image, image_url or upload_id, and one mask at most.",
+            code="invalid_value" if given else "missing_required_parameter",
+            param="image",
         )
-    body = image_body.request(checked, pictures, masks[0] if masks else None)
+    await pipeline.admit(gateway, caller, named_models(checked), "image", [*given, *masks])
+    loaded = await inputs.pictures([*given, *masks], caller)
+    body = image_body.request(checked, loaded[: len(given)], loaded[-1] if masks else None)
     return await _made(request, caller, "images.edits", form.fields, body)
 
 
@@ -72,10 +79,21 @@ async def _made(
 ) -> Response:
     options = call_options(request, caller, operation, sent)
     answer = await pipeline.operate(gateway, caller, body, options, lambda to, at: to.image.image(at, body))
-    inline = sent.get("response_format") == "b64_json"
+    inline = _is_inline(sent.get("response_format"), answer.receipt)
     data = [_inline(one) if inline else await _linked(request, caller, one) for one in answer.body["data"]]
     body_ = {"created": int(time.time()), **answer.body, "data": data}
     return JsonAnswer(body_, receipt_headers(answer.receipt))
+
+
+def _is_inline(asked: str | None, receipt: Receipt) -> bool:
+    """As it was asked for; else as the clients of the model expect it: some of them know no links."""
+    if asked is not None:
+        return asked == "b64_json"
+    offers = gateway.catalog.models[receipt.model].offers
+    return any(
+        offer.provider.name == receipt.provider and "no_response_format" in offer.quirks | offer.provider.quirks
+        for offer in offers
+    )
 
 
 def _inline(picture: dict[str, Any]) -> dict[str, Any]:
@@ -84,7 +102,7 @@ def _inline(picture: dict[str, Any]) -> dict[str, Any]:
 
 async def _linked(request: Request, caller: Caller, picture: dict[str, Any]) -> dict[str, Any]:
     """With a link of a day in place of the bytes; with the bytes where no file can be kept, for they are paid for."""
-    pepper = await container.secrets.get("pepper")
+    key = await container.link_key()
     name = f"{container.ids.new('file')}.{_ENDINGS.get(picture['media_type'], 'bin')}"
     try:
         path = await container.files.keep(caller.account_id, name, base64.b64decode(picture["b64_json"]))
@@ -92,6 +110,6 @@ async def _linked(request: Request, caller: Caller, picture: dict[str, Any]) -> 
         container.telemetry.alarm("FileNotKept", file=name)
         return _inline(picture)
     expires_at = int(container.clock.now()) + LINK_S
-    query = links.signed_query(path, expires_at, links.link_key(pepper or ""))
+    query = links.signed_query(path, expires_at, key)
     revised = {"revised_prompt": picture["revised_prompt"]} if "revised_prompt" in picture else {}
     return {"url": f"{base_url(request, container.stage)}/media/{path}?{query}", **revised}

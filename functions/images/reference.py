@@ -17,7 +17,7 @@ _ANSWER = {
 
 
 def _form() -> dict[str, Any]:
-    schema = image_body.body_schema()
+    schema = image_body.edit_schema()
     file = {"type": "string", "format": "binary"}
     given = {"image": {"type": "array", "items": file}, "mask": file}
     return {**schema, "properties": {**given, **schema["properties"]}, "required": ["image", "prompt"]}
@@ -39,6 +39,10 @@ EDITS = operation(
     "createImageEdit",
     "Make pictures from a prompt and pictures",
     "images",
+    request={
+        "schema": image_body.edit_schema(),
+        "example": {"model": "sandbox/image", "prompt": "in blue", "image_url": "https://example.com/cat.png"},
+    },
     form={"schema": _form()},
     answer=_ANSWER,
     errors=METERED_ERRORS,

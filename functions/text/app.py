@@ -10,6 +10,7 @@ from aig.http.body import read_json
 from aig.http.headers import call_options, receipt_headers
 from aig.http.json_answer import JsonAnswer
 from aig.modalities import classify_body, moderate_body, rerank_body, translate_body
+from aig.modalities.steering import named_models
 from aig_providers.fetch import GuardedFetcher
 from aig_providers.registry import Registry
 from aig_providers.wire import CLIENT
@@ -29,8 +30,9 @@ async def create_moderation(request: Request) -> Response:
     caller = await authenticate(request)
     sent = await read_json(request)
     checked = moderate_body.checked(sent)
-    pictures = [await inputs.picture(one, caller) for one in moderate_body.pictures(checked)]
-    body = moderate_body.request(checked, pictures)
+    given = moderate_body.pictures(checked)
+    await pipeline.admit(gateway, caller, named_models(checked), "moderate", given)
+    body = moderate_body.request(checked, await inputs.pictures(given, caller))
     options = call_options(request, caller, "moderations", sent)
     answer = await pipeline.operate(gateway, caller, body, options, lambda to, at: to.moderate.moderate(at, body))
     return JsonAnswer({"id": f"modr_{options.trace_id}", **answer.body}, receipt_headers(answer.receipt))

@@ -10,6 +10,7 @@ from aig.http.body import read_json
 from aig.http.headers import call_options, receipt_headers
 from aig.http.json_answer import JsonAnswer
 from aig.modalities import detect_body, ocr_body
+from aig.modalities.steering import named_models
 from aig_providers.fetch import GuardedFetcher
 from aig_providers.registry import Registry
 from aig_providers.wire import CLIENT
@@ -29,7 +30,9 @@ async def create_ocr(request: Request) -> Response:
     caller = await authenticate(request)
     sent = await read_json(request)
     checked = ocr_body.checked(sent)
-    body = ocr_body.request(checked, await inputs.picture_or_document(ocr_body.source(checked), caller))
+    source = ocr_body.source(checked)
+    await pipeline.admit(gateway, caller, named_models(checked), "ocr", [source])
+    body = ocr_body.request(checked, await inputs.picture_or_document(source, caller))
     options = call_options(request, caller, "ocr", sent)
     answer = await pipeline.operate(gateway, caller, body, options, lambda to, at: to.ocr.ocr(at, body))
     return JsonAnswer(answer.body, receipt_headers(answer.receipt))
@@ -40,7 +43,9 @@ async def create_detection(request: Request) -> Response:
     caller = await authenticate(request)
     sent = await read_json(request)
     checked = detect_body.checked(sent)
-    body = detect_body.request(checked, await inputs.picture(detect_body.picture(checked), caller))
+    picture = detect_body.picture(checked)
+    await pipeline.admit(gateway, caller, named_models(checked), "detect", [picture])
+    body = detect_body.request(checked, await inputs.picture(picture, caller))
     options = call_options(request, caller, "detections", sent)
     answer = await pipeline.operate(gateway, caller, body, options, lambda to, at: to.detect.detect(at, body))
     return JsonAnswer(answer.body, receipt_headers(answer.receipt))

@@ -1,9 +1,11 @@
 """Files that requests give, brought in and looked at: what a model gets is of a type and a size that are known."""
 
+import asyncio
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aig.errors import InvalidRequest
+from aig.errors import InvalidRequest, RequestTooLarge
 from aig.keys import Caller
 from aig.modalities.files import Document, Picture, Sound
 from aig.modalities.given import Given
@@ -11,6 +13,8 @@ from aig.modalities.media import audio as clips
 from aig.modalities.media import check, limits, pdf
 from aig.modalities.media.inline import from_base64, from_data_url
 from aig.ports import Fetch, Uploads
+
+MAX_FETCHED = 4  # pictures of one request, at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,22 @@ class Inputs:
 
     async def picture(self, given: Given, caller: Caller) -> Picture:
         return _picture(await self._bytes(given, caller, limits.MAX_IMAGE_BYTES), given.param)
+
+    async def pictures(self, given: Sequence[Given], caller: Caller) -> list[Picture]:
+        """In their order. All together they may be as large as one."""
+        by_url = [one for one in given if one.kind == "url" and one.elsewhere]
+        if len(by_url) > MAX_FETCHED:
+            raise InvalidRequest(
+                f"A request takes at most {MAX_FETCHED} pictures by URL. Send the others inline.",
+                param=by_url[-1].param,
+            )
+        found = await asyncio.gather(*(self.picture(one, caller) for one in given))
+        if sum(len(one.data) for one in found) > limits.MAX_IMAGE_BYTES:
+            raise RequestTooLarge(
+                f"Together the pictures are larger than {limits.MAX_IMAGE_BYTES >> 20} MB. Send less.",
+                param=given[-1].param,
+            )
+        return found
 
     async def picture_or_document(self, given: Given, caller: Caller) -> Picture | Document:
         data = await self._bytes(given, caller, max(limits.MAX_IMAGE_BYTES, limits.MAX_DOCUMENT_BYTES))
@@ -42,7 +62,7 @@ class Inputs:
             return value
         if given.kind == "base64":
             return from_base64(value, given.param, limit)
-        if given.kind == "url" and value[:5].lower() == "data:":
+        if not given.elsewhere:
             return from_data_url(value, given.param, limit)
         if given.kind == "url":
             return (await self.fetch.fetch(value, given.param, limit)).data

@@ -4,7 +4,7 @@ A stream takes the same steps in aig.stream.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -13,13 +13,14 @@ from aig.attempts import Start, attempt_each, record_success
 from aig.caching import Turn, take_turn
 from aig.call import CacheTold, Gateway, OpenCall, Options, Reach, Receipt
 from aig.catalog.model import Provider
-from aig.catalog.routing import Candidate, Situation, candidates
-from aig.errors import AIGError, InvalidRequest
+from aig.catalog.routing import Candidate, Routing, Situation, candidates
+from aig.errors import AIGError, BudgetExceeded, InvalidRequest
 from aig.holding import take_hold
 from aig.keys import Caller
 from aig.modalities.cacheable import Cacheable
 from aig.modalities.chat import ChatRequest, ChatResult, estimate, output_text, usage_json
 from aig.modalities.demand import Demand
+from aig.modalities.given import Given
 from aig.modalities.operation import Operation, Result
 from aig.modalities.public_url import is_public_address
 from aig.modalities.upstream import Upstream
@@ -136,12 +137,39 @@ async def reach(gateway: Gateway, provider: Provider) -> Reach:
     return Reach(base_url or "", api_key or None, tuple(missing))
 
 
+async def admit(
+    gateway: Gateway, caller: Caller, models: tuple[str, ...], operation: str, files: Sequence[Given]
+) -> None:
+    """Before files are fetched for a call: whether anybody could serve it, and it could be paid for. Raises AIGError.
+
+    What is with the request already costs nothing to look at: the call itself will tell.
+    """
+    if not any(file.elsewhere for file in files):
+        return
+    chosen, _ = await _choose(gateway, caller, Demand(models, frozenset({operation}), 0, 0), "auto")
+    free = gateway.free_tier is not None and gateway.free_tier.covers(models, gateway.clock.now())
+    if free or not any(any(candidate.offer.prices.rates.values()) for candidate in chosen):
+        return
+    if (await gateway.wallets.look(caller.payer_id)).available <= 0:
+        raise BudgetExceeded("There is no money left for this request: its files are not fetched. Have it topped up.")
+
+
 async def begin(gateway: Gateway, caller: Caller, demand: Demand, options: Options, began_at: float) -> OpenCall:
     """Everything before the first upstream byte: the model, who may serve it, and the hold. Raises AIGError."""
+    await _check_image_hosts(gateway.resolver, demand)
+    chosen, reaches = await _choose(gateway, caller, demand, options.routing)
+    hold, output_tokens = await take_hold(gateway, caller, chosen, demand, options.request_id)
+    rate = gateway.rates.hit(caller.limits, gateway.clock.now())
+    return OpenCall(gateway, caller, options, demand, chosen, reaches, hold, output_tokens, began_at, rate)
+
+
+async def _choose(
+    gateway: Gateway, caller: Caller, demand: Demand, routing: Routing
+) -> tuple[Sequence[Candidate], Mapping[str, Reach]]:
+    """Whom to try, best first, and where they are. Raises AIGError."""
     catalog = gateway.catalog
     models = [catalog.model(slug) for slug in demand.models] or catalog.models.values()
     providers = {offer.provider.name: offer.provider for model in models for offer in model.offers}
-    await _check_image_hosts(gateway.resolver, demand)
     found = [await reach(gateway, provider) for provider in providers.values()]
     everyone = dict(zip(providers, found, strict=True))
     reaches = {name: found for name, found in everyone.items() if not found.missing}
@@ -154,10 +182,7 @@ async def begin(gateway: Gateway, caller: Caller, demand: Demand, options: Optio
         now=now,
         today=datetime.fromtimestamp(now, UTC).date().isoformat(),
     )
-    chosen = candidates(catalog, demand, options.routing, situation)
-    hold, output_tokens = await take_hold(gateway, caller, chosen, demand, options.request_id)
-    rate = gateway.rates.hit(caller.limits, gateway.clock.now())
-    return OpenCall(gateway, caller, options, demand, chosen, reaches, hold, output_tokens, began_at, rate)
+    return candidates(catalog, demand, routing, situation), reaches
 
 
 async def _check_image_hosts(resolver: Resolver, demand: Demand) -> None:

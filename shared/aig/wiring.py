@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from aig import links
 from aig.aws.blobs import Bucket
 from aig.aws.cache import DynamoCache
 from aig.aws.events import DynamoEvents
@@ -29,6 +30,7 @@ from aig.aws.wallets import DynamoWallets
 from aig.call import Gateway
 from aig.catalog import model as catalog
 from aig.clock import Clock, SystemClock
+from aig.errors import InternalError
 from aig.ids import Ids
 from aig.inputs import Inputs
 from aig.limits import DAY_S, FreeTier
@@ -85,6 +87,13 @@ class Container:
             free_tier=self.free_tier,
             cache=self.cache,
         )
+
+    async def link_key(self) -> bytes:
+        """What links to files are signed with. Raises InternalError where the operator has not set the pepper."""
+        pepper = await self.secrets.get("pepper")
+        if pepper is None:
+            raise InternalError("The gateway has no key pepper. The operator has to set it.", code="not_configured")
+        return links.link_key(pepper)
 
     def inputs(self, fetch: Fetch) -> Inputs:
         """What brings in the files that requests give."""

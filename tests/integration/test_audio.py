@@ -146,6 +146,27 @@ async def test_a_temperature_is_not_cached_unless_it_is_zero_or_forced(
     assert await told("0") == ["miss", "hit"]
 
 
+@pytest.mark.parametrize("charset", ["punycode", "utf-16", "undefined", '"unicode_escape"'])
+async def test_a_form_is_utf_8(audio: App, account: Account, charset: str) -> None:
+    media_type = f"multipart/form-data; boundary=x; charset={charset}"
+    body = b'--x\r\nContent-Disposition: form-data; name="prompt"\r\n\r\n' + b"a" * 1000 + b"-aaaa\r\n--x--\r\n"
+    headers = {**account.authorization, "content-type": media_type}
+    response = await audio.client.post("/v1/audio/transcriptions", content=body, headers=headers)
+    assert (response.status_code, error_of(response)["code"]) == (415, "unsupported_media_type")
+    utf_8 = {**headers, "content-type": "multipart/form-data; boundary=x; charset=UTF-8"}
+    response = await audio.client.post("/v1/audio/transcriptions", content=body, headers=utf_8)
+    assert refusal(response) == (400, "missing_required_parameter", "url")
+
+
+async def test_a_stream_that_is_not_wanted_and_a_language_with_its_region(
+    audio: App, account: Account, spoken: bytes
+) -> None:
+    usual: dict[str, Any] = {"stream": "false", "chunking_strategy": "auto"}
+    response = await hear(audio, account, spoken, language="pt-BR", **usual, **VERBOSE)
+    assert (response.json()["text"], response.json()["language"]) == (SAID, "pt")
+    assert refusal(await hear(audio, account, spoken, stream="true")) == (400, "invalid_value", "stream")
+
+
 async def test_a_file_at_a_url(audio: App, account: Account, spoken: bytes) -> None:
     fetches_from_loopback(audio)
     async with running() as site:

@@ -108,4 +108,4 @@ async def test_a_bad_body_names_its_field(
 async def test_chat_refuses_a_model_that_embeds(chat: App, account: Account) -> None:
     error = (await chat.ask(account, model=MODEL)).json()["error"]
     assert (error["code"], error["param"]) == ("wrong_modality", "model")
-    assert "GET /v1/models?modality=text" in error["message"]
+    assert "GET /v1/models?capability=chat" in error["message"]

@@ -9,12 +9,14 @@ import httpx
 import pytest
 
 from aig import links
+from aig.aws.secrets import Environment
 from aig.wiring import Container
 from aig_providers.sandbox_drawing import description
 from tests.apps import App
 from tests.builders import PEPPER, Account, an_account
-from tests.integration.operations import PICTURE, error_of, refusal, uploaded
+from tests.integration.operations import PICTURE, error_of, fetches_from_loopback, refusal, uploaded
 from tests.unit.clock import FixedClock
+from tests.unit.providers.site import running
 
 DAY_S: Final = 24 * 3600
 KEY: Final = links.link_key(PEPPER)
@@ -103,6 +105,48 @@ async def test_an_upload_needs_a_key_for_inference(files: App, container: Contai
     assert (await files.client.post("/v1/uploads", json={"bytes": 1})).status_code == 401
     reader = await an_account(container, scopes=["usage:read"])
     assert refusal(await ask(files, reader, bytes=1))[:2] == (403, "insufficient_scope")
+
+
+async def test_nothing_is_fetched_for_a_call_that_nobody_could_serve_or_pay(
+    vision: App, account: Account, container: Container
+) -> None:
+    fetches_from_loopback(vision)
+    empty = await an_account(container, "0")
+    async with running() as site:
+        site.says(PICTURE)
+        body = {"image_url": f"http://127.0.0.1:{site.port}/a.png"}
+
+        async def told(account: Account, model: str) -> tuple[int, str, str | None]:
+            sent = {**body, "model": model}
+            return refusal(await vision.client.post("/v1/ocr", json=sent, headers=account.authorization))
+
+        assert await told(account, "nobody/knows") == (404, "model_not_found", "model")
+        assert await told(account, "sandbox/echo") == (400, "wrong_modality", "model")
+        assert await told(empty, "sandbox/ocr") == (402, "insufficient_balance", None)
+        assert site.asked == []
+        good = {**body, "model": "sandbox/ocr"}
+        assert (await vision.client.post("/v1/ocr", json=good, headers=account.authorization)).status_code == 200
+        assert len(site.asked) == 1
+
+
+async def test_the_head_of_a_link_leads_to_the_head_of_the_file(
+    files: App, account: Account, container: Container
+) -> None:
+    path = await kept(container, account)
+    response = await files.client.head(f"/media/{path}?{query(container, path)}")
+    assert response.status_code == 302
+    async with httpx.AsyncClient() as client:
+        assert (await client.head(response.headers["location"])).status_code == 200
+
+
+async def test_without_a_pepper_no_link_opens(
+    files: App, account: Account, container: Container, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = await kept(container, account)
+    without = replace(files.module.container, secrets=Environment({}))
+    monkeypatch.setattr(files.module, "container", without)
+    response = await files.client.get(f"/media/{path}?{links.signed_query(path, 2**31, links.link_key(''))}")
+    assert (response.status_code, error_of(response)["code"]) == (500, "not_configured")
 
 
 async def test_a_link_needs_no_key_and_leads_to_the_file(files: App, account: Account, container: Container) -> None:

@@ -14,7 +14,7 @@ from aig.wiring import Container
 from aig_providers.sandbox_drawing import description, picture
 from tests.apps import App
 from tests.builders import Account, an_account, debits_of, holds_of
-from tests.integration.operations import EACH, PICTURE, SOUND, error_of, refusal
+from tests.integration.operations import EACH, PICTURE, SOUND, data_url, error_of, refusal, uploaded
 from tests.logs import Log
 from tests.unit.modalities.test_image_header import gif, jpeg, png, webp_lossy
 
@@ -239,10 +239,30 @@ async def test_what_the_model_cannot_paint_costs_nothing(images: App, account: A
     assert await debits_of(container, account) == []
 
 
-async def test_an_edit_in_json_is_told_of_forms(images: App, account: Account) -> None:
-    response = await images.client.post("/v1/images/edits", json={"prompt": "a"}, headers=account.authorization)
-    assert (response.status_code, error_of(response)["code"]) == (415, "unsupported_media_type")
-    assert "multipart/form-data" in error_of(response)["message"]
+async def test_an_edit_takes_urls_and_uploads_in_json_and_beside_files(
+    images: App, files: App, account: Account
+) -> None:
+    upload_id = await uploaded(files, account, PICTURE)
+    asked: dict[str, Any] = {"model": MODEL, "prompt": "with a hat", **INLINE}
+    for given in ({"image_url": data_url(PICTURE)}, {"upload_id": [upload_id]}, {"image_url": [data_url(PICTURE)] * 2}):
+        body = {**asked, **given, "mask_url": data_url(PICTURE)}
+        response = await images.client.post("/v1/images/edits", json=body, headers=account.authorization)
+        assert description(inline(response)[0]) == "with a hat"
+    assert inline(await edit(images, account, ("image", PICTURE), mask_upload_id=upload_id, **INLINE))
+    assert inline(await edit(images, account, upload_id=upload_id, **INLINE))
+
+
+async def test_two_masks_are_one_too_many(images: App, account: Account) -> None:
+    files = (("image", PICTURE), ("mask", PICTURE))
+    assert refusal(await edit(images, account, *files, mask_url=data_url(PICTURE))) == (400, "invalid_value", "image")
+
+
+async def test_what_openais_clients_may_send_is_taken_where_it_changes_nothing(images: App, account: Account) -> None:
+    usual: dict[str, Any] = {"moderation": "auto", "output_compression": 100, "stream": False}
+    assert (await paint(images, account, **SMALL, **usual)).status_code == 200
+    form = {"input_fidelity": "low", "output_compression": "100", "stream": "false"}
+    assert (await edit(images, account, ("image", PICTURE), **form)).status_code == 200
+    assert refusal(await paint(images, account, stream=True)) == (400, "invalid_value", "stream")
 
 
 async def test_a_model_that_edits_nothing_is_named(images: App, account: Account) -> None:

@@ -90,6 +90,21 @@ async def test_a_picture_at_a_url_is_fetched(text: App, account: Account) -> Non
     assert result["categories"]["sexual"] is True
 
 
+async def test_so_many_pictures_by_url_and_so_large_together(
+    text: App, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refused(*parts: Any) -> tuple[int, str, str | None]:
+        body = {"model": "sandbox/moderate", "input": list(parts)}
+        return refusal(await text.client.post("/v1/moderations", json=body, headers=account.authorization))
+
+    many = [shown(f"https://example.com/{number}.png") for number in range(5)]
+    assert await refused(*many) == (400, "invalid_value", "input[4].image_url.url")
+    monkeypatch.setattr("aig.modalities.media.limits.MAX_IMAGE_BYTES", len(PICTURE) + 1)
+    one = shown(data_url(PICTURE))
+    assert (await answer(text, account, "moderations", input=[one]))["results"]
+    assert await refused(one, one) == (413, "request_too_large", "input[1].image_url.url")
+
+
 async def test_texts_become_texts_of_the_language_in_their_order(text: App, account: Account) -> None:
     body = await answer(text, account, "translations", text=["one", "[de] zwei"], target_lang="pt-br")
     assert body["object"] == "translation"

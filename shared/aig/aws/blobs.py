@@ -55,9 +55,9 @@ class Bucket:
         """A URL that lets anybody PUT exactly `size` bytes until so many seconds have passed."""
         return self._link("PUT", key, seconds, {"content-length": str(size)}, {})
 
-    def download_link(self, key: str, seconds: int, media_type: str) -> str:
-        """A URL that lets anybody GET the object, as of that type, until so many seconds have passed."""
-        return self._link("GET", key, seconds, {}, {"response-content-type": media_type})
+    def download_link(self, key: str, seconds: int, media_type: str, method: str = "GET") -> str:
+        """A URL that lets anybody GET, or HEAD, the object, as of that type, until so many seconds have passed."""
+        return self._link(method, key, seconds, {}, {"response-content-type": media_type})
 
     def _link(self, method: str, key: str, seconds: int, headers: Mapping[str, str], query: Mapping[str, str]) -> str:
         path = self._root + quote(key, safe="/-_.~")

@@ -41,7 +41,7 @@ class S3Files:
             raise StoreBusy from error
         return f"{account_id}/{name}"
 
-    def download_link(self, path: str) -> str:
-        """A URL of S3 for the next minutes."""
+    def download_link(self, path: str, method: str) -> str:
+        """A URL of S3 for the next minutes, to be asked for with GET or HEAD."""
         media_type = MEDIA_TYPES.get(path.rpartition(".")[2], "application/octet-stream")
-        return self._bucket.download_link(f"media/{path}", DOWNLOAD_S, media_type)
+        return self._bucket.download_link(f"media/{path}", DOWNLOAD_S, media_type, method)

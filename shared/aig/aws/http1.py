@@ -30,7 +30,7 @@ class _Connection(asyncio.Protocol):
         self._idle = idle
         self._transport: asyncio.Transport | None = None
         self._answer: asyncio.Future[tuple[int, bytes]] | None = None
-        self._body = b""
+        self._body = bytearray()
         self._parser = httptools.HttpResponseParser(self)
         self.closed = False
 
@@ -55,11 +55,11 @@ class _Connection(asyncio.Protocol):
             self.close()
 
     def on_body(self, data: bytes) -> None:
-        self._body += data
+        self._body += data  # a bytearray: an object of many MB comes in thousands of pieces
 
     def on_message_complete(self) -> None:
-        status, body = self._parser.get_status_code(), self._body
-        answer, self._answer, self._body = self._answer, None, b""
+        status, body = self._parser.get_status_code(), bytes(self._body)
+        answer, self._answer, self._body = self._answer, None, bytearray()
         if not self._parser.should_keep_alive():
             self.close()
         self._parser = httptools.HttpResponseParser(self)

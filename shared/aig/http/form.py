@@ -1,5 +1,6 @@
 """A request's form, strictly: files by their field, fields as the values that JSON would have."""
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,27 @@ from aig.modalities.given import Given
 
 MAX_FILES = 17  # sixteen pictures and a mask
 MAX_FIELDS = 64
+
+
+_FLAGS = {"true": True, "false": False}
+_NUMBER = re.compile(r"-?\d{1,18}(\.\d{1,18})?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class FormShape:
+    """The fields that are no text: `files` with how many there may be of each, the others as JSON would have them."""
+
+    files: Mapping[str, int]
+    numbers: Collection[str] = ()
+    flags: Collection[str] = ()
+    lists: Collection[str] = ("models",)
+    objects: Collection[str] = ("provider",)
+
+    def read(self, name: str, text: str) -> Any:
+        """The text itself where it is not what it should be: its check complains in terms of the field."""
+        if name in self.numbers and _NUMBER.fullmatch(text):
+            return float(text) if "." in text else int(text)
+        return _FLAGS.get(text, text) if name in self.flags else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +54,14 @@ def is_form(request: Request) -> bool:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower() == "multipart/form-data"
 
 
-async def read_form(
-    request: Request,
-    numbers: Collection[str],
-    lists: Collection[str],
-    objects: Collection[str],
-    most_files: Mapping[str, int],
-) -> Form:
-    """`numbers`, `lists` and `objects` name the fields that are no text, `most_files` those that are files.
-
-    Raises InvalidRequest, RequestTooLarge.
-    """
+async def read_form(request: Request, shape: FormShape) -> Form:
+    """Raises InvalidRequest, RequestTooLarge, UnsupportedMediaType."""
     if not is_form(request):
         raise UnsupportedMediaType("Send multipart/form-data with the file, or JSON with a URL or an upload_id.")
+    _, _, parameters = request.headers["content-type"].partition(";")
+    charset = re.search(r"charset\s*=\s*\"?([^\";\s]*)", parameters, re.IGNORECASE)
+    if charset and charset[1].lower() not in ("utf-8", "utf8"):  # some codecs take minutes for what is made for them
+        raise UnsupportedMediaType("The form's fields must be UTF-8. Send it without a charset.")
     if int(request.headers.get("content-length") or 0) > MAX_BODY_BYTES:
         raise too_large()
     fields: dict[str, Any] = {}
@@ -54,17 +71,18 @@ async def read_form(
             for key, value in form.multi_items():
                 name = key.removesuffix("[]")
                 if isinstance(value, UploadFile):
-                    _check_file(name, len(files.get(name, ())), most_files)
+                    _check_file(name, len(files.get(name, ())), shape.files)
                     files.setdefault(name, []).append(await value.read())
-                elif name in lists:
+                elif name in shape.lists:
                     fields.setdefault(name, []).append(value)
                 elif name in fields:
                     raise InvalidRequest(f"{name} is in the form twice. Send it once.", param=name)
                 else:
-                    fields[name] = _number(value) if name in numbers else value
-    except (HTTPException, ClientDisconnect):  # HTTPException is what starlette makes of a malformed form
+                    fields[name] = shape.read(name, value)
+    # HTTPException is what starlette makes of a malformed form.
+    except (HTTPException, ClientDisconnect, UnicodeError):
         raise InvalidRequest("The form could not be read: it is cut or malformed. Send it again.") from None
-    for name in objects:
+    for name in shape.objects:
         if name in fields:
             fields[name] = parse_object(fields[name].encode())
     if sum(len(data) for each in files.values() for data in each) > MAX_BODY_BYTES:
@@ -86,14 +104,3 @@ def too_large() -> RequestTooLarge:
         f"The body is larger than {MAX_BODY_BYTES} bytes. POST /v1/uploads, PUT the file to the URL that it answers, "
         "and send its id as upload_id."
     )
-
-
-def _number(text: str) -> int | float | str:
-    """The text itself where it is no number: its check complains in terms of the field."""
-    for convert in (int, float):
-        try:
-            value = convert(text)
-        except ValueError:
-            continue
-        return value
-    return text

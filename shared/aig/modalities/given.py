@@ -10,7 +10,7 @@ from aig.errors import InvalidRequest
 from aig.modalities.steering import STRICT, Steered
 
 _Inline = Annotated[str, StringConstraints(min_length=1)]
-_UploadId = Annotated[str, StringConstraints(pattern=r"^upload_[0-9A-HJKMNP-TV-Z]{26}$")]
+UploadId = Annotated[str, StringConstraints(pattern=r"^upload_[0-9A-HJKMNP-TV-Z]{26}$")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,12 @@ class Given:
     value: str | bytes
     param: str
 
+    @property
+    def elsewhere(self) -> bool:
+        """Whether it has to be fetched."""
+        is_data = isinstance(self.value, str) and self.value[:5].lower() == "data:"
+        return self.kind == "upload" or (self.kind == "url" and not is_data)
+
 
 @with_config(STRICT)
 class PictureGiven(Steered):
@@ -31,7 +37,7 @@ class PictureGiven(Steered):
 
     image_url: NotRequired[_Inline | None]
     image_b64: NotRequired[_Inline | None]
-    upload_id: NotRequired[_UploadId | None]
+    upload_id: NotRequired[UploadId | None]
 
 
 def given(

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, StringConstraints, TypeAdapter, with
 
 from aig.errors import InvalidRequest
 from aig.modalities.files import Picture
+from aig.modalities.given import Given, UploadId
 from aig.modalities.image import MOST_STEPS, Format, ImageRequest, Quality
 from aig.modalities.steering import STRICT, Steered, check, named_models, schema
 
@@ -26,7 +27,7 @@ def _size(text: str) -> str:
 
 @with_config(STRICT)
 class ImageBody(Steered):
-    """Body of POST /v1/images/generations. `response_format` is `url` unless it is said to be `b64_json`."""
+    """Body of POST /v1/images/generations. Without `response_format` it is a link, but of models that know none."""
 
     prompt: Annotated[str, StringConstraints(min_length=1, max_length=32_000, pattern=r"\S")]
     n: NotRequired[Annotated[int, Field(ge=1, le=MAX_IMAGES)] | None]
@@ -41,18 +42,61 @@ class ImageBody(Steered):
     steps: NotRequired[Annotated[int, Field(ge=1, le=MOST_STEPS)] | None]
     guidance: NotRequired[Annotated[float, Field(ge=0, le=30)] | None]
     negative_prompt: NotRequired[Annotated[str, StringConstraints(max_length=32_000)] | None]
+    # What OpenAI's clients may send, at the value that changes nothing.
+    moderation: NotRequired[Literal["auto"] | None]
+    output_compression: NotRequired[Literal[100] | None]
+    stream: NotRequired[Literal[False] | None]
+
+
+_Url = Annotated[str, StringConstraints(min_length=1)]
+
+
+@with_config(STRICT)
+class EditBody(ImageBody):
+    """Body of POST /v1/images/edits beside the files of a form. URLs and uploads may stand in their place."""
+
+    image_url: NotRequired[_Url | Annotated[list[_Url], Field(min_length=1, max_length=MAX_PICTURES)] | None]
+    upload_id: NotRequired[UploadId | Annotated[list[UploadId], Field(min_length=1, max_length=MAX_PICTURES)] | None]
+    mask_url: NotRequired[_Url | None]
+    mask_upload_id: NotRequired[UploadId | None]
+    input_fidelity: NotRequired[Literal["low"] | None]
 
 
 _ADAPTER: TypeAdapter[ImageBody] = TypeAdapter(ImageBody)
+_EDIT_ADAPTER: TypeAdapter[EditBody] = TypeAdapter(EditBody)
 
 
 def body_schema() -> dict[str, Any]:
     return schema(_ADAPTER)
 
 
+def edit_schema() -> dict[str, Any]:
+    return schema(_EDIT_ADAPTER)
+
+
 def checked(body: dict[str, Any]) -> ImageBody:
     """Raises aig.errors.InvalidRequest, naming the field."""
     return check(_ADAPTER, body)
+
+
+def checked_edit(body: dict[str, Any]) -> EditBody:
+    """Raises aig.errors.InvalidRequest, naming the field."""
+    return check(_EDIT_ADAPTER, body)
+
+
+def pictures(body: EditBody) -> list[Given]:
+    """Those that are given by URL or upload."""
+    return [*_given("url", "image_url", body.get("image_url")), *_given("upload", "upload_id", body.get("upload_id"))]
+
+
+def masks(body: EditBody) -> list[Given]:
+    found = _given("url", "mask_url", body.get("mask_url"))
+    return [*found, *_given("upload", "mask_upload_id", body.get("mask_upload_id"))]
+
+
+def _given(kind: Literal["url", "upload"], param: str, value: str | list[str] | None) -> list[Given]:
+    values = [value] if isinstance(value, str) else value or []
+    return [Given(kind, one, param) for one in values]
 
 
 def request(body: ImageBody, pictures: Sequence[Picture] = (), mask: Picture | None = None) -> ImageRequest:

@@ -6,6 +6,7 @@ from pydantic import Field, StringConstraints, TypeAdapter, with_config
 
 from aig.errors import InvalidRequest
 from aig.modalities.files import Sound
+from aig.modalities.given import UploadId
 from aig.modalities.steering import STRICT, Steered, check, named_models, schema
 from aig.modalities.transcribe import Granularity, TranscribeRequest
 from aig.modalities.translate_body import Language
@@ -18,11 +19,14 @@ class TranscribeBody(Steered):
     """Body of POST /v1/audio/transcriptions beside the file. `url` or `upload_id` may stand in the file's place."""
 
     url: NotRequired[_Text | None]
-    upload_id: NotRequired[Annotated[str, StringConstraints(pattern=r"^upload_[0-9A-HJKMNP-TV-Z]{26}$")] | None]
+    upload_id: NotRequired[UploadId | None]
     language: NotRequired[Language | None]
     prompt: NotRequired[Annotated[str, StringConstraints(max_length=8_192)] | None]
     response_format: NotRequired[Literal["json", "text", "srt", "vtt", "verbose_json"] | None]
     temperature: NotRequired[Annotated[float, Field(ge=0, le=1)] | None]
+    # What OpenAI's clients may send, at the value that changes nothing.
+    stream: NotRequired[Literal[False] | None]
+    chunking_strategy: NotRequired[Literal["auto"] | None]
     timestamp_granularities: NotRequired[Annotated[list[Granularity], Field(min_length=1, max_length=2)] | None]
 
 
@@ -53,7 +57,7 @@ def request(body: TranscribeBody, sound: Sound, *, into_english: bool = False) -
     return TranscribeRequest(
         models=named_models(body),
         sound=sound,
-        language=body.get("language"),
+        language=(body.get("language") or "").partition("-")[0] or None,  # nobody tells regions apart by ear
         prompt=body.get("prompt") or None,
         temperature=None if temperature is None else float(temperature),
         granularities=frozenset(granularities),
