@@ -64,7 +64,7 @@ def _numbers(box: bytes, first: int, count: int) -> tuple[int, ...]:
     count = max(min(count, (len(box) - first) // 4), 0)
     if count > MAX_PARTS:
         raise TooManyParts
-    return struct.unpack_from(f">{count}I", box, first)
+    return struct.unpack(f">{count}I", box[first : first + 4 * count])
 
 
 def _samples_duration(box: bytes) -> int:

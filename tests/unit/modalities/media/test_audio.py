@@ -389,6 +389,10 @@ class TestMp4:
         with pytest.raises(TooManyParts):
             mp4.longest_seconds(movie(track(full_box(b"stts", ALL_ONES, tail=bytes(4 * MAX_PARTS + 8)))))
 
+    def test_a_box_that_ends_in_its_own_head_tells_nothing(self) -> None:
+        data = movie(track()) + box(b"moof", box(b"traf", box(b"trun", b"\0\0\1\1")))
+        assert audio.read(data).seconds is None
+
 
 def webm(*content: bytes, size: int | None = None) -> bytes:
     return element(0x1A45DFA3, b"") + element(0x18538067, b"".join(content), size)
