@@ -64,6 +64,12 @@ def test_buckets_are_private_encrypted_and_forgetful(resources: Resources, name:
     assert min(FORGOTTEN[name].values()) >= 1
 
 
+def test_web_pages_may_use_links_to_files_and_no_others(resources: Resources) -> None:
+    (rule,) = resources["MediaBucket"]["Properties"]["CorsConfiguration"]["CorsRules"]
+    assert (rule["AllowedMethods"], rule["AllowedOrigins"]) == (["GET", "HEAD", "PUT"], ["*"])
+    assert "CorsConfiguration" not in resources["CacheBucket"]["Properties"]
+
+
 def test_no_link_outlives_its_file() -> None:
     assert FORGOTTEN["MediaBucket"]["media/"] * 24 * 3600 > LONGEST_S
 
