@@ -34,6 +34,10 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
+def _log(line: str) -> None:
+    say(f"{time.strftime('%H:%M:%S')} {line}")
+
+
 def _seed_account(secret_key: str | None) -> str:
     # The gateway's own modules are imported last: what they read from the environment is set by then.
     from local.seed import seed_account
@@ -73,7 +77,7 @@ def _run(settings: Settings, template: Path, seed: Callable[[str | None], str], 
 
 
 def _start_models(settings: Settings, cleanup: ExitStack) -> ModelServer:
-    server = ModelServer(CACHE / "models.log", command(settings.models))
+    server = ModelServer(CACHE / "models.log", functools.partial(command, settings.models), _log)
     cleanup.callback(server.stop)
     server.start()
     return server
@@ -129,16 +133,13 @@ def _functions(
     def invoke(name: str, event: dict[str, Any]) -> object:
         return environments[name].invoke(event, new_context(stack.functions[name])).result()
 
-    def log(line: str) -> None:
-        say(f"{time.strftime('%H:%M:%S')} {line}")
-
     def open_reader(mapping: StreamMapping) -> Reader:
         if settings.dynamodb_endpoint is None:
             return EmbeddedReader(mapping.table, from_the_start=mapping.from_the_start)
         return EndpointReader(settings.dynamodb_endpoint, mapping.table, from_the_start=mapping.from_the_start)
 
-    front = Front(stack, environments, apps, log=log, started=started)
-    return front, Schedules(stack.schedules, invoke, log), Streams(stack.streams, open_reader, invoke, log)
+    front = Front(stack, environments, apps, log=_log, started=started)
+    return front, Schedules(stack.schedules, invoke, _log), Streams(stack.streams, open_reader, invoke, _log)
 
 
 def _ignore_signals() -> None:
