@@ -65,6 +65,8 @@ def _run(settings: Settings, template: Path, seed: Callable[[str | None], str], 
     if models is not None:
         say("Waiting for the local models")
         os.environ["AIG_LOCAL_BASE_URL"] = models.wait(_MODEL_SECONDS)
+        served = [source.model for modality in settings.modalities for source in modality.sources]
+        os.environ["AIG_LOCAL_MODELS"] = ",".join(served)
     say("Loading the functions")
     base_url = f"http://{http_server.HOST}:{listener.getsockname()[1]}/v1"
     ready = banner.text(base_url, seed(settings.dev_key), chat=any(row.name == "chat" for row in settings.modalities))

@@ -28,7 +28,8 @@ from functions.audio.reference import SPEECH, TRANSCRIPTIONS, TRANSLATIONS
 container = wiring.container()
 gateway = container.gateway(Registry())
 inputs = container.inputs(GuardedFetcher(gateway.resolver))
-authenticate = Authenticator(container.keys, container.secrets, container.clock)("inference")
+authenticated = Authenticator(container.keys, container.secrets, container.clock)
+authenticate = authenticated("inference")
 app = create_app(
     "AIgateway audio", container.ids, container.telemetry, CLIENT.close, container.close, route_class=DirectRoute
 )

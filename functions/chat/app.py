@@ -17,7 +17,8 @@ from functions.chat.reference import COMPLETIONS
 
 container = wiring.container()
 gateway = container.gateway(Registry())
-authenticate = Authenticator(container.keys, container.secrets, container.clock)("inference")
+authenticated = Authenticator(container.keys, container.secrets, container.clock)
+authenticate = authenticated("inference")
 app = create_app(
     "AIgateway chat", container.ids, container.telemetry, CLIENT.close, container.close, route_class=DirectRoute
 )

@@ -1,6 +1,6 @@
 """The chat route's part of the OpenAPI document."""
 
-from aig.http.reference import METERED_HEADERS, header, operation
+from aig.http.reference import METERED_HEADERS, operation
 from aig.modalities.chat_body import body_schema
 
 COMPLETIONS = operation(
@@ -20,14 +20,6 @@ COMPLETIONS = operation(
         "usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3, "cost": "0.00000525"},
     },
     errors=(400, 401, 402, 403, 404, 413, 415, 429, 502, 503, 504),
-    parameters=(
-        *METERED_HEADERS,
-        header(
-            "x-routing",
-            "What counts when the request names no model.",
-            {"type": "string", "enum": ["auto", "cost", "speed", "quality"]},
-        ),
-        header("x-sandbox-id", "Separates the memories of sandbox/fail-once-* models.", {"type": "string"}),
-    ),
+    parameters=METERED_HEADERS,
     also=("text/event-stream",),
 )

@@ -16,7 +16,8 @@ from functions.embeddings.reference import EMBEDDINGS
 
 container = wiring.container()
 gateway = container.gateway(Registry())
-authenticate = Authenticator(container.keys, container.secrets, container.clock)("inference")
+authenticated = Authenticator(container.keys, container.secrets, container.clock)
+authenticate = authenticated("inference")
 app = create_app(
     "AIgateway embeddings", container.ids, container.telemetry, CLIENT.close, container.close, route_class=DirectRoute
 )

@@ -34,7 +34,8 @@ _ENDINGS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
 container = wiring.container()
 gateway = container.gateway(Registry())
 inputs = container.inputs(GuardedFetcher(gateway.resolver))
-authenticate = Authenticator(container.keys, container.secrets, container.clock)("inference")
+authenticated = Authenticator(container.keys, container.secrets, container.clock)
+authenticate = authenticated("inference")
 app = create_app(
     "AIgateway images", container.ids, container.telemetry, CLIENT.close, container.close, route_class=DirectRoute
 )

@@ -23,6 +23,7 @@ from aig_providers.registry import Registry
 from functions.models import listing
 
 OPENAPI_FILE = Path(__file__).with_name("openapi.json")
+DOCUMENTED_URL = b"http://127.0.0.1:8787"  # in the file, of the gateway that somebody reads it at
 
 container = wiring.container()
 gateway = container.gateway(Registry())
@@ -208,8 +209,9 @@ async def llms_full(request: Request) -> Response:
 
 
 @app.get("/openapi.json", include_in_schema=False)
-async def openapi() -> Response:
-    return Response(OPENAPI_FILE.read_bytes(), media_type="application/json")
+async def openapi(request: Request) -> Response:
+    here = base_url(request, container.stage).encode()
+    return Response(OPENAPI_FILE.read_bytes().replace(DOCUMENTED_URL, here), media_type="application/json")
 
 
 @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)

@@ -19,7 +19,8 @@ from functions.text.reference import CLASSIFICATIONS, MODERATIONS, RERANK, TRANS
 container = wiring.container()
 gateway = container.gateway(Registry())
 inputs = container.inputs(GuardedFetcher(gateway.resolver))
-authenticate = Authenticator(container.keys, container.secrets, container.clock)("inference")
+authenticated = Authenticator(container.keys, container.secrets, container.clock)
+authenticate = authenticated("inference")
 app = create_app(
     "AIgateway text", container.ids, container.telemetry, CLIENT.close, container.close, route_class=DirectRoute
 )

@@ -19,7 +19,8 @@ from functions.vision.reference import DETECTIONS, OCR
 container = wiring.container()
 gateway = container.gateway(Registry())
 inputs = container.inputs(GuardedFetcher(gateway.resolver))
-authenticate = Authenticator(container.keys, container.secrets, container.clock)("inference")
+authenticated = Authenticator(container.keys, container.secrets, container.clock)
+authenticate = authenticated("inference")
 app = create_app(
     "AIgateway vision", container.ids, container.telemetry, CLIENT.close, container.close, route_class=DirectRoute
 )

@@ -16,7 +16,6 @@ from local.models.transcriptions import TranscriptionRequest
 
 MAX_SECONDS: Final = 600
 # Whisper's own ladder: hotter when the text repeats itself or the model is unsure of it.
-_TEMPERATURES: Final = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
 def load() -> "WhisperTinyEn":
@@ -40,7 +39,8 @@ class WhisperTinyEn:
             samples,
             language="en",
             beam_size=1,
-            temperature=_TEMPERATURES if request.temperature is None else request.temperature,
+            # One: to try others wherever it is unsure takes minutes of speech that repeats itself.
+            temperature=request.temperature or 0.0,
             initial_prompt=request.prompt,
             word_timestamps="word" in request.granularities,
             # The text before makes a model of this size repeat itself without end.

@@ -283,8 +283,9 @@ def _client_error(failures: Sequence[UpstreamError]) -> AIGError:
     if last.kind == "rejected":
         kind = RequestTooLarge if last.status == 413 else InvalidRequest
         named = f" It names the field {last.param}." if last.param else ""
+        ours = f"The provider refused the request (code {last.code or 'unknown'}).{named} Change the request."
         return kind(
-            f"The provider refused the request (code {last.code or 'unknown'}).{named} Change the request.",
+            last.message or ours,
             code=last.code,
             param=last.param,
         )

@@ -140,7 +140,10 @@ UpstreamKind = Literal[
 
 
 class UpstreamError(Exception):
-    """What a provider did, in our words. Carries no provider text: `code` and `param` are slugs it sent, checked."""
+    """What a provider did, in our words. Carries no provider text: `code` and `param` are slugs it sent, checked.
+
+    `message` is there where the provider is a server of ours, whose words are for clients.
+    """
 
     RETRYABLE: ClassVar[frozenset[str]] = frozenset(
         {"connect", "timeout", "rate_limited", "unavailable", "malformed", "auth"}
@@ -155,6 +158,7 @@ class UpstreamError(Exception):
         param: str | None = None,
         retry_after: float | None = None,
         usage: "Usage | None" = None,
+        message: str | None = None,
     ) -> None:
         super().__init__(f"{kind} (status {status}, code {code})")
         self.kind = kind
@@ -162,6 +166,7 @@ class UpstreamError(Exception):
         self.code = code
         self.param = param
         self.retry_after = retry_after
+        self.message = message
         self.usage = usage  # of what was done, and will be billed, before it failed
 
     @property

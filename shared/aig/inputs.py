@@ -28,7 +28,7 @@ class Inputs:
         return _picture(await self._bytes(given, caller, limits.MAX_IMAGE_BYTES), given.param)
 
     async def pictures(self, given: Sequence[Given], caller: Caller) -> list[Picture]:
-        """In their order. All together they may be as large as one."""
+        """In their order. In all they may be as large as one."""
         by_url = [one for one in given if one.kind == "url" and one.elsewhere]
         if len(by_url) > MAX_FETCHED:
             raise InvalidRequest(
@@ -38,7 +38,7 @@ class Inputs:
         found = await asyncio.gather(*(self.picture(one, caller) for one in given))
         if sum(len(one.data) for one in found) > limits.MAX_IMAGE_BYTES:
             raise RequestTooLarge(
-                f"Together the pictures are larger than {limits.MAX_IMAGE_BYTES >> 20} MB. Send less.",
+                f"In all the pictures are larger than {limits.MAX_IMAGE_BYTES >> 20} MB. Send less.",
                 param=given[-1].param,
             )
         return found

@@ -29,6 +29,7 @@ from aig.aws.usage import DynamoUsage
 from aig.aws.wallets import DynamoWallets
 from aig.call import Gateway
 from aig.catalog import model as catalog
+from aig.catalog.model import Catalog
 from aig.clock import Clock, SystemClock
 from aig.errors import InternalError
 from aig.ids import Ids
@@ -68,12 +69,13 @@ class Container:
     clock: Clock
     ids: Ids
     free_tier: FreeTier | None
+    catalog: Catalog
     stage: str  # of the REST API: the first segment of its URL
 
     def gateway(self, adapters: Adapters) -> Gateway:
         """The metered call's needs, with the adapters that the function brings."""
         return Gateway(
-            catalog=catalog.builtin(),
+            catalog=self.catalog,
             adapters=adapters,
             secrets=self.secrets,
             keys=self.keys,
@@ -135,6 +137,13 @@ def _free_tier(text: str) -> FreeTier | None:
     return FreeTier(model, int(requests), int(last_day.timestamp()) + DAY_S)
 
 
+def _catalog(env: Mapping[str, str]) -> Catalog:
+    whole = catalog.builtin()
+    variables = {name: env.get(provider.models_variable) for name, provider in whole.providers.items()}
+    there = {name: names.split(",") for name, names in variables.items() if names}
+    return whole.narrowed(there) if there else whole
+
+
 def _cache(
     env: Mapping[str, str], dynamodb: JsonApi, region: str, credentials: Credentials, clock: Clock
 ) -> DynamoCache | None:
@@ -194,5 +203,6 @@ def container(
         clock=clock,
         ids=Ids(clock),
         free_tier=free_tier,
+        catalog=_catalog(env),
         stage=env.get("AIG_STAGE", ""),
     )

@@ -51,10 +51,10 @@ NOT_LOADED = {
 }
 ADAPTERS = {
     "accounts": set[str](),
-    "chat": {"aig_providers.registry", "aig_providers.wire"},
-    "embeddings": {"aig_providers.registry", "aig_providers.wire"},
+    "chat": {"aig_providers.registry", "aig_providers.sse", "aig_providers.wire"},
+    "embeddings": {"aig_providers.registry", "aig_providers.sse", "aig_providers.wire"},
     **{
-        family: {"aig_providers.fetch", "aig_providers.registry", "aig_providers.wire"}
+        family: {"aig_providers.fetch", "aig_providers.registry", "aig_providers.sse", "aig_providers.wire"}
         for family in ("audio", "images", "text", "vision")
     },
     "files": set[str](),

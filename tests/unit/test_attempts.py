@@ -322,6 +322,11 @@ class TestWhatTheClientIsTold:
     async def test_not_all_rate_limited(self) -> None:
         assert isinstance(await failure(Scene(a=[busy(50.0)], b=[KEY])), ProviderUnavailable)
 
+    async def test_what_a_server_of_ours_says_is_for_the_client(self) -> None:
+        said = "The voices are joe and alloy."
+        error = await failure(Scene(a=[UpstreamError("rejected", status=400, code="invalid_value", message=said)]))
+        assert (error.message, error.code) == (said, "invalid_value")
+
     async def test_a_refusal_names_its_field_only_if_it_told_one(self) -> None:
         error = await failure(Scene(a=[UpstreamError("rejected", status=422)]))
         assert "names the field" not in error.message

@@ -19,6 +19,7 @@ from aig.clock import Clock, SystemClock
 from aig.errors import UpstreamError, UpstreamKind
 from aig.modalities.upstream import Timeouts, Upstream
 from aig.patience import Patience
+from aig_providers.sse import SseReader
 
 T = TypeVar("T")
 
@@ -29,7 +30,6 @@ FINISH_S = 0.1
 Whole = Literal["no", "said", "counted"]
 GRACE_S: Mapping[Whole, float] = {"said": 2.0, "counted": 0.5}
 IDLE_S = 10.0
-MAX_LINE_BYTES = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +212,7 @@ _CODES = OUT_OF_CREDIT | frozenset(
         "unsupported_value",
     }
 )
+_LONGEST_MESSAGE = 500
 _PATH = re.compile(r"\w[\w.\[\]]{0,199}", re.ASCII)
 
 
@@ -273,8 +274,12 @@ def status_error(
     body: bytes,
     sent: bytes = b"",
     read_detail: ReadDetail = common_detail,
+    *,
+    tells_clients: bool = False,
 ) -> UpstreamError:
     """What a status other than 200 means, with what the body's structure adds; its prose is dropped.
+
+    Unless it `tells_clients`: then it was written by us, for them.
 
     `sent` is the body of the request: a field that it does not have is not named, for it could be anything.
     """
@@ -294,7 +299,24 @@ def status_error(
         code=detail.code if isinstance(detail.code, str) and detail.code in _CODES else None,
         param=param,
         retry_after=(detail.retry_after if wait is None else wait) if kind in ("rate_limited", "unavailable") else None,
+        message=_message(body) if tells_clients else None,
     )
+
+
+def _refused(
+    reply: Reply, body: bytes, request: HttpRequest, upstream: Upstream, read_detail: ReadDetail
+) -> UpstreamError:
+    tells_clients = "tells_clients" in upstream.quirks
+    return status_error(reply.status, reply.headers, body, request.body, read_detail, tells_clients=tells_clients)
+
+
+def _message(body: bytes) -> str | None:
+    """What a body like OpenAI's says, if it is a text that may be shown."""
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        message = from_json(body)["error"]["message"]
+        if isinstance(message, str) and message.isprintable() and len(message) <= _LONGEST_MESSAGE:
+            return message
+    return None
 
 
 def _is_in(sent: bytes, path: str) -> bool:
@@ -317,54 +339,6 @@ def _is_in(sent: bytes, path: str) -> bool:
     return True
 
 
-class SseReader:
-    """Bytes in, `data` payloads out: CR, LF and CRLF, multi-line data, comments, pieces cut anywhere."""
-
-    _LINE_END = re.compile(rb"\r\n|\n|\r")
-
-    def __init__(self) -> None:
-        self._rest: list[bytes] = []  # of a line whose end has not come
-        self._rest_bytes = 0
-        self._data: list[bytes] = []
-        self._data_bytes = 0
-        self._begun = False
-
-    def feed(self, piece: bytes) -> list[bytes]:
-        """The payloads that `piece` completes. Raises UpstreamError for a line without end."""
-        split_crlf = bool(self._rest) and self._rest[-1].endswith(b"\r")
-        self._rest.append(piece)
-        self._rest_bytes += len(piece)
-        ended = b"\n" in piece or b"\r" in piece or split_crlf
-        lines = self._complete_lines(b"".join(self._rest)) if ended else []
-        if self._rest_bytes > MAX_LINE_BYTES:
-            raise UpstreamError("malformed")
-        payloads: list[bytes] = []
-        if lines and not self._begun:
-            lines[0], self._begun = lines[0].removeprefix(b"\xef\xbb\xbf"), True
-        for line in lines:
-            if line.startswith(b"data:"):
-                self._data.append(line[5:].removeprefix(b" "))
-                self._data_bytes += len(line)
-                if self._data_bytes > MAX_LINE_BYTES:
-                    raise UpstreamError("malformed")
-            elif not line and self._data:
-                payloads.append(b"\n".join(self._data))
-                self._data, self._data_bytes = [], 0
-        return payloads
-
-    def _complete_lines(self, text: bytes) -> list[bytes]:
-        # A CR at the very end may be the first half of a CRLF: wait for what follows.
-        usable = text[:-1] if text.endswith(b"\r") else text
-        *lines, tail = self._LINE_END.split(usable)
-        rest = tail + text[len(usable) :]
-        self._rest, self._rest_bytes = [rest] if rest else [], len(rest)
-        return lines
-
-    def end(self) -> list[bytes]:
-        """The payload that a stream without a last blank line leaves."""
-        return self.feed(b"\n\n")
-
-
 Post = Callable[[HttpRequest, Timeouts], AbstractAsyncContextManager[Reply]]
 
 
@@ -377,7 +351,7 @@ async def exchange(
         async with post(request, upstream.timeouts) as reply:
             payload = await read_all(reply)
             if reply.status != 200:
-                raise status_error(reply.status, reply.headers, payload, request.body, read_detail)
+                raise _refused(reply, payload, request, upstream, read_detail)
             return payload
 
     return await within(upstream.timeouts.total, answer())
@@ -404,7 +378,7 @@ async def events(
             reply = await stack.enter_async_context(post(request, timeouts))
             if reply.status != 200:
                 body = await read_all(reply)
-                raise status_error(reply.status, reply.headers, body, request.body, read_detail)
+                raise _refused(reply, body, request, upstream, read_detail)
             return reply
 
         reply = await within(timeouts.first_byte, head())
@@ -427,7 +401,7 @@ async def pieces(
             reply = await stack.enter_async_context(post(request, timeouts))
             if reply.status != 200:
                 body = await read_all(reply)
-                raise status_error(reply.status, reply.headers, body, request.body, read_detail)
+                raise _refused(reply, body, request, upstream, read_detail)
             return reply, await reply.read_some()
 
         reply, piece = await within(timeouts.first_byte, head())

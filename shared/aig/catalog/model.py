@@ -1,7 +1,7 @@
 """A model, and the offers of providers to serve it. Frozen; `parse` reads the compiled catalog."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache
@@ -60,7 +60,16 @@ class Provider:
 
     @property
     def base_url_variable(self) -> str:
-        return f"AIG_{self.name.upper().replace('-', '_')}_BASE_URL"
+        return f"{self._variables}_BASE_URL"
+
+    @property
+    def models_variable(self) -> str:
+        """Names those of its models that are there, by its own ids, with commas between; without it all are."""
+        return f"{self._variables}_MODELS"
+
+    @property
+    def _variables(self) -> str:
+        return f"AIG_{self.name.upper().replace('-', '_')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +152,17 @@ class Catalog:
         if found is None:
             raise ModelNotFound(self._not_found(slug), param="model")
         return found
+
+    def narrowed(self, there: Mapping[str, Collection[str]]) -> "Catalog":
+        """Without what a provider named here has not: `there` has the ids of its models that it serves."""
+        models: dict[str, Model] = {}
+        for model in self.models.values():
+            offers = tuple(
+                offer for offer in model.offers if offer.model_id in there.get(offer.provider.name, (offer.model_id,))
+            )
+            if offers:
+                models[model.slug] = replace(model, offers=offers)
+        return Catalog(self.providers, models)
 
     def _not_found(self, slug: str) -> str:
         shown = slug[:100].encode("ascii", "backslashreplace").decode()

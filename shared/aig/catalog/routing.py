@@ -117,9 +117,11 @@ def require(model: Model, demand: Demand) -> None:
         )
     missing = sorted(demand.capabilities - model.capabilities)
     if missing:
+        operations = demand.capabilities & OPERATIONS.keys() - {"chat"}
+        also = "".join(f"&capability={operation}" for operation in operations)
         raise InvalidRequest(
             f"{model.slug} does not support {', '.join(missing)}. "
-            f"GET /v1/models?capability={missing[0]} lists models that do.",
+            f"GET /v1/models?capability={missing[0]}{also} lists models that do.",
             code="unsupported_parameter",
             param=demand.fields.get(missing[0], _FIELD.get(missing[0])),
         )

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from starlette.responses import Response
+
 ERROR_SCHEMA: dict[str, Any] = {
     "type": "object",
     "required": ["error"],
@@ -73,7 +75,10 @@ def operation(
         }
         for status in errors
     }
+    # FastAPI describes a JSON answer beside any other, unless it is told of another class.
+    plain: dict[str, Any] = {} if answer is not None else {"response_class": Response}
     return {
+        **plain,
         "operation_id": operation_id,
         "summary": summary,
         "tags": [tag],
@@ -95,5 +100,12 @@ METERED_ERRORS = (400, 401, 402, 403, 404, 413, 415, 429, 502, 503, 504)
 METERED_HEADERS = (
     header("x-request-id", "Your id for the request; echoed.", {"type": "string", "maxLength": 128}),
     header("x-aig-tag", "What to attribute the cost to.", {"type": "string", "maxLength": 128}),
+    header("x-aig-retain", "Whether the record may hold the bodies.", {"type": "string", "enum": ["full", "none"]}),
+    header("x-sandbox-id", "Separates the memories of sandbox models.", {"type": "string", "maxLength": 128}),
+    header(
+        "x-routing",
+        "What counts where no model is named.",
+        {"type": "string", "enum": ["auto", "cost", "speed", "quality"]},
+    ),
     header("x-cache", "Whether a cached answer will do.", {"type": "string", "enum": ["auto", "force", "skip"]}),
 )

@@ -31,6 +31,14 @@ def _is_tag(node: Any, part: Any, following: Any) -> bool:
     return not isinstance(inside, dict | list) or (following in node and following not in inside)
 
 
+def _said(problem: Any) -> str:
+    """In words that are about the field, not about our checks."""
+    if problem["type"] == "extra_forbidden":
+        return "there is no such field here"
+    said: str = problem["msg"].removeprefix("Value error, ")
+    return said
+
+
 def invalid_field(error: ValidationError, body: dict[str, Any]) -> InvalidRequest:
     """The one complaint of pydantic's that helps a client most, with the field's path."""
     problems = error.errors(include_url=False, include_input=False, include_context=False)
@@ -42,7 +50,7 @@ def invalid_field(error: ValidationError, body: dict[str, Any]) -> InvalidReques
     param = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
     missing = problem["type"] in ("missing", "union_tag_not_found")
     return InvalidRequest(
-        f"{param or 'body'}: {problem['msg']}. Correct this field and send the request again.",
+        f"{param or 'body'}: {_said(problem)}. Correct this field and send the request again.",
         code="missing_required_parameter" if missing else "invalid_value",
         param=param or None,
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 # In what a provider, or a model of it, departs from its wire. Rows of the catalog name them; adapters ask for them.
 QUIRKS = {
+    "tells_clients": "is a server of ours: what it says of a request is for the client",
     "fixed_sampling": "refuses temperature, top_p and top_k other than the usual",
     "adaptive_thinking": "thinking is steered by an effort; a budget of tokens is refused",
     "responses": "takes tools beside reasoning at the Responses API only",

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from aig import wiring
 from aig.catalog.model import CATALOG_FILE, OPERATIONS, Catalog, builtin, parse
 from aig.errors import ModelNotFound
 from aig.modalities.upstream import Timeouts
@@ -84,6 +85,25 @@ def test_a_provider_row_with_all_and_with_no_options(catalog: Catalog) -> None:
 
 def test_the_variable_that_overrides_a_base_url(catalog: Catalog) -> None:
     assert catalog.providers["bare-one"].base_url_variable == "AIG_BARE_ONE_BASE_URL"
+
+
+def test_what_a_provider_has_not_is_not_there(catalog: Catalog) -> None:
+    assert catalog.providers["bare-one"].models_variable == "AIG_BARE_ONE_MODELS"
+    assert catalog.narrowed({"full": ["one-v1"]}).models == {
+        slug: model for slug, model in catalog.models.items() if model.offers[0].model_id == "one-v1"
+    } | {slug: model for slug, model in catalog.models.items() if model.offers[0].provider.name != "full"}
+    assert "vendor/one" not in catalog.narrowed({"full": ["another"]}).models
+    assert catalog.narrowed({}).models == catalog.models
+
+
+def test_the_environment_says_what_is_there() -> None:
+    whole = wiring.container({}).catalog
+    some = wiring.container({"AIG_LOCAL_MODELS": "minilm-l6-v2,piper-joe"}).catalog
+    assert {slug for slug in some.models if slug.startswith("local/")} == {"local/minilm-l6-v2", "local/piper-joe"}
+    assert some.models.keys() == whole.models.keys() - {slug for slug in whole.models if slug.startswith("local/")} | {
+        "local/minilm-l6-v2",
+        "local/piper-joe",
+    }
 
 
 def test_a_model_row(catalog: Catalog) -> None:

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from aig.errors import UpstreamError, UpstreamKind
 from aig.modalities.upstream import Timeouts
-from aig_providers import wire
-from aig_providers.wire import SseReader, finish, read_all, retry_after, sse_payloads, status_error, told_error, within
+from aig_providers import sse, wire
+from aig_providers.sse import SseReader
+from aig_providers.wire import finish, read_all, retry_after, sse_payloads, status_error, told_error, within
 
 
 @dataclass
@@ -121,9 +122,9 @@ def test_a_payload_is_there_as_soon_as_its_blank_line_is() -> None:
 
 def test_a_line_without_end_is_given_up() -> None:
     reader = SseReader()
-    piece = b"data: " + b"x" * (wire.MAX_LINE_BYTES // 2 - 6)
+    piece = b"data: " + b"x" * (sse.MAX_LINE_BYTES // 2 - 6)
     assert reader.feed(piece) == []
-    assert reader.feed(b"x" * (wire.MAX_LINE_BYTES // 2)) == []
+    assert reader.feed(b"x" * (sse.MAX_LINE_BYTES // 2)) == []
     with pytest.raises(UpstreamError, match="malformed"):
         reader.feed(b"x")
 
@@ -306,6 +307,17 @@ def test_an_error_without_a_status(error: Any, kind: str, status: int | None, co
 def test_an_account_of_ours_without_credit_is_no_rate_limit(code: str) -> None:
     error = status_error(429, {"Retry-After": "1"}, error_body(code=code))
     assert (error.kind, error.retry_after) == ("auth", None)
+
+
+@pytest.mark.parametrize("message", ["The voices are joe and alloy.", "x" * 501, "two\nlines", 5, None])
+def test_a_message_is_kept_of_a_server_of_ours_only(message: Any) -> None:
+    body = json.dumps({"error": {"code": "invalid_value", "message": message}}).encode()
+    assert status_error(400, {}, body).message is None
+    told = status_error(400, {}, body, tells_clients=True)
+    assert told.message == (message if message == "The voices are joe and alloy." else None)
+    assert told.code == "invalid_value"
+    for other in (b"<html>", b"[]", b'{"error": "text"}'):
+        assert status_error(400, {}, other, tells_clients=True).message is None
 
 
 SENT = json.dumps(
