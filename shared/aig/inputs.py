@@ -1,7 +1,6 @@
 """Files that requests give, brought in and looked at: what a model gets is of a type and a size that are known."""
 
 import asyncio
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,7 +8,6 @@ from aig.errors import InvalidRequest, RequestTooLarge
 from aig.keys import Caller
 from aig.modalities.files import Document, Picture, Sound
 from aig.modalities.given import Given
-from aig.modalities.media import audio as clips
 from aig.modalities.media import check, limits, pdf
 from aig.modalities.media.inline import from_base64, from_data_url
 from aig.ports import Fetch, Uploads
@@ -53,8 +51,8 @@ class Inputs:
     async def sound(self, given: Given, caller: Caller) -> Sound:
         data = await self._bytes(given, caller, limits.MAX_AUDIO_BYTES)
         clip = check.audio(data, given.param)
-        seconds = clips.longest_by_bytes(len(data)) if clip.seconds is None else clip.seconds
-        return Sound(data, clip.media_type, min(seconds, math.ceil(limits.MAX_SECONDS)))
+        seconds = limits.longest_by_bytes(len(data)) if clip.seconds is None else clip.seconds
+        return Sound(data, clip.media_type, seconds)
 
     async def _bytes(self, given: Given, caller: Caller, limit: int) -> bytes:
         value = given.value

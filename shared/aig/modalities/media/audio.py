@@ -11,7 +11,6 @@ from aig.modalities.media import flac, matroska, mp3, mp4, ogg, wav
 from aig.modalities.media.limits import MAX_SECONDS, TooLarge
 
 AudioType = Literal["audio/wav", "audio/mpeg", "audio/flac", "audio/ogg", "audio/mp4", "audio/webm"]
-_SLOWEST_BIT_S = 6_000  # of Opus, the thriftiest codec that people send (RFC 6716 2.1.1)
 
 _KINDS: tuple[tuple[AudioType, Callable[[bytes], bool], Callable[[bytes], float | None]], ...] = (
     ("audio/wav", wav.is_wav, wav.longest_seconds),
@@ -25,15 +24,10 @@ _KINDS: tuple[tuple[AudioType, Callable[[bytes], bool], Callable[[bytes], float 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """`seconds` is an upper bound, None where only the bytes give one: see longest_by_bytes."""
+    """`seconds` is an upper bound, None where only the bytes give one: see limits.longest_by_bytes."""
 
     media_type: AudioType
     seconds: float | None
-
-
-def longest_by_bytes(size: int) -> float:
-    """The seconds that this many bytes last at the lowest bit rate that is plausible."""
-    return size * 8 / _SLOWEST_BIT_S
 
 
 def kind(data: bytes) -> AudioType | None:

@@ -1,19 +1,18 @@
-"""How long an Ogg file of Opus or Vorbis may be: its granule positions, and for Opus every packet (RFC 3533, 7845)."""
+"""How long an Ogg file of Opus or Vorbis may be: its granule positions, and every packet (RFC 3533, 7845)."""
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from aig.modalities.media.limits import MAX_PARTS, MAX_SECONDS, TooManyParts
+from aig.modalities.media.limits import MAX_PARTS, MAX_SECONDS, TooManyParts, longest_by_bytes
 
 _PAGE = re.compile(b"OggS\0", re.DOTALL)
 _HEAD_BYTES = 27
 _MAX_PAGES = 150_000  # two hours, if each has only 50 ms
 _NO_GRANULE = (1 << 64) - 1  # no packet ends on the page
-_OPUS_RATE = 48_000  # of granules, whatever the sound's own rate was
+OPUS_RATE = 48_000  # of granules, whatever the sound's own rate was
 # Samples of a frame by its configuration: 12 of SILK, 4 hybrid ones, 16 of CELT (RFC 6716 3.1).
 _OPUS_FRAMES = 3 * (480, 960, 1920, 2880) + 2 * (480, 960) + 4 * (120, 240, 480, 960)
-_VORBIS_FASTEST_BIT_S = 500_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ def _packets(page: Page) -> Iterator[bytes]:
         yield page.body[position : position + 2]
 
 
-def _opus_samples(packet: bytes) -> int:
+def opus_samples(packet: bytes) -> int:
     """At 48 kHz, from the first byte of a packet and, where it has any number of frames, the second."""
     if not packet:
         return 0
@@ -70,28 +69,35 @@ class _Stream:
     """The time of one file so far, in seconds. Streams that follow one another add up, and so do granules set back."""
 
     def __init__(self) -> None:
-        self.rate = _OPUS_RATE
+        self.known = True
         self.opus = True
-        self.bit_s = _VORBIS_FASTEST_BIT_S
+        self._rate = OPUS_RATE
+        self._block = 0  # samples that a packet of Vorbis has at most
         self._done = 0.0
         self._granule = 0
-        self._packets = 0
+        self._opus = 0.0
+        self._vorbis = 0.0
 
     @property
-    def seconds(self) -> float:
-        return max(self._done + self._granule / self.rate, self._packets / _OPUS_RATE)
+    def told(self) -> float:
+        """By granules and by packets of Opus, each of which tells its length."""
+        return max(self._done + self._granule / self._rate, self._opus)
+
+    @property
+    def longest(self) -> float:
+        return max(self.told, min(self._vorbis, MAX_SECONDS))
 
     def _end(self) -> None:
-        self._done += self._granule / self.rate
+        self._done += self._granule / self._rate
         self._granule = 0
 
     def _begin(self, head: bytes) -> None:
         self._end()
         self.opus = not head.startswith(b"\x01vorbis")
-        self.rate = _OPUS_RATE if self.opus else int.from_bytes(head[12:16], "little")
-        nominal = int.from_bytes(head[20:24], "little", signed=True)
-        self.bit_s = min(nominal, _VORBIS_FASTEST_BIT_S) if nominal > 0 else _VORBIS_FASTEST_BIT_S
-        if not self.rate:
+        self.known = self.known and (not self.opus or head.startswith(b"OpusHead"))
+        self._rate = OPUS_RATE if self.opus else int.from_bytes(head[12:16], "little")
+        self._block = 0 if self.opus else (1 << int.from_bytes(head[28:29], "big") // 16) // 2
+        if not self._rate:
             raise ValueError("its Vorbis header has no sample rate")
 
     def add(self, page: Page) -> None:
@@ -104,15 +110,20 @@ class _Stream:
 
     def count(self, page: Page) -> int:
         """Adds the time of the packets, their headers left out; their number."""
-        packets = [packet for packet in _packets(page) if packet != b"Op"] if self.opus else []
-        self._packets += sum(map(_opus_samples, packets))
+        if self.opus:
+            packets = [packet for packet in _packets(page) if packet != b"Op"]
+            self._opus += sum(map(opus_samples, packets)) / OPUS_RATE
+        else:
+            packets = [packet for packet in _packets(page) if not packet or not packet[0] & 1]
+            self._vorbis += self._block * len(packets) / self._rate
         return len(packets)
 
 
 def longest_seconds(data: bytes) -> float:
-    """The longest of granules, Opus packets and, for Vorbis, the bytes at its nominal bit rate. Raises ValueError.
+    """The longer of granules and packets; the bytes' bound, too, if a stream is of another codec. Raises ValueError.
 
-    A recording that begins in the middle of a broadcast counts from the broadcast's beginning.
+    Each packet of Vorbis counts as its longest, up to MAX_SECONDS: where many are short, as at sudden sounds, this is
+    more than the true length. A recording that begins in the middle of a broadcast counts from its beginning.
     """
     stream, packets = _Stream(), 0
     for page in _pages(data):
@@ -120,8 +131,6 @@ def longest_seconds(data: bytes) -> float:
         packets += stream.count(page)
         if packets > MAX_PARTS:
             raise TooManyParts
-        if stream.seconds > MAX_SECONDS:
+        if stream.told > MAX_SECONDS:
             break
-    if stream.opus:
-        return stream.seconds
-    return max(stream.seconds, len(data) * 8 / stream.bit_s)
+    return stream.longest if stream.known else max(stream.longest, longest_by_bytes(len(data)))

@@ -3,6 +3,7 @@
 import io
 import struct
 import wave
+from collections.abc import Sequence
 
 from aig.modalities.media.flac import _CRC8
 
@@ -87,6 +88,29 @@ def full_box(name: bytes, *numbers: int, version: int = 0, flags: int = 0, tail:
     return box(name, struct.pack(f">I{len(numbers)}I", version << 24 | flags, *numbers), tail)
 
 
+def descriptor(tag: int, content: bytes, *, long: bool = False) -> bytes:
+    size = len(content)
+    return bytes([tag]) + (b"\x80\x80\x80" if long else b"") + bytes([size]) + content
+
+
+def esds(config: bytes = b"\x12\x10", kind: int = 0x40, flags: int = 0, *, long: bool = False) -> bytes:
+    """Of AAC-LC at 44.1 kHz unless the decoder's configuration says something else."""
+    decoder = bytes([kind, 0x15]) + bytes(11) + descriptor(5, config, long=long)
+    stream = b"\0\1" + bytes([flags]) + descriptor(4, decoder, long=long) + descriptor(6, b"\2", long=long)
+    return full_box(b"esds", tail=descriptor(3, stream, long=long))
+
+
+def stsd(*entries: bytes) -> bytes:
+    return full_box(b"stsd", len(entries), tail=b"".join(entries))
+
+
+def entry(name: bytes, *boxes: bytes) -> bytes:
+    return box(name, bytes(28), *boxes)
+
+
+AAC = stsd(entry(b"mp4a", esds()))
+
+
 FTYP = box(b"ftyp", b"M4A \0\0\0\0")
 
 
@@ -95,3 +119,55 @@ def element(name: int, content: bytes, size: int | None = None) -> bytes:
     length = len(content) if size is None else size
     coded = (1 << 56 | length).to_bytes(8, "big") if length >= 0 else b"\1" + b"\xff" * 7
     return name.to_bytes(-(-name.bit_length() // 8), "big") + coded + content
+
+
+def movie(*tracks: bytes, seconds: int = 0, more: bytes = b"") -> bytes:
+    return FTYP + box(b"moov", full_box(b"mvhd", 0, 0, 1000, seconds * 1000), *tracks, more)
+
+
+def track(*tables: bytes, units: int = 0, handler: bytes = b"soun", number: int = 1, version: int = 0) -> bytes:
+    if version:
+        times = struct.pack(">QQIQ", 0, 0, 44_100, units)
+        header = full_box(b"tkhd", version=1, tail=struct.pack(">QQI", 0, 0, number))
+        media = full_box(b"mdhd", version=1, tail=times)
+    else:
+        header = full_box(b"tkhd", 0, 0, number)
+        media = full_box(b"mdhd", 0, 0, 44_100, units)
+    inside = box(b"minf", box(b"stbl", *tables))
+    return box(b"trak", header, box(b"mdia", media, full_box(b"hdlr", 0, tail=handler), inside))
+
+
+def fragment(*runs: bytes, number: int = 1, flags: int = 0, numbers: Sequence[int] = ()) -> bytes:
+    return box(b"moof", box(b"traf", full_box(b"tfhd", number, *numbers, flags=flags), *runs))
+
+
+def stsz(*sizes: int, count: int = 0, each: int = 0) -> bytes:
+    return full_box(b"stsz", each, count or len(sizes), *sizes)
+
+
+EXTENDS = box(b"mvex", full_box(b"trex", 1, 1, 1024, 0, 0))
+ALL_ONES = 0xFFFFFFFF
+
+
+def webm(*content: bytes, size: int | None = None) -> bytes:
+    return element(0x1A45DFA3, b"") + element(0x18538067, b"".join(content), size)
+
+
+def cluster(time: int, *offsets: int, size: int | None = None, name: int = 0xA3) -> bytes:
+    blocks = [element(name, b"\x81" + struct.pack(">h", offset) + b"\x80x") for offset in offsets]
+    if name == 0xA1:
+        blocks = [element(0xA0, block) for block in blocks]
+    return element(0x1F43B675, element(0xE7, time.to_bytes(4, "big")) + b"".join(blocks), size)
+
+
+def tracks(*named: tuple[int, bytes | None], more: bytes = b"") -> bytes:
+    entries = [
+        element(0xAE, element(0xD7, bytes([number])) + (element(0x86, codec) if codec is not None else b"") + more)
+        for number, codec in named
+    ]
+    return element(0x1654AE6B, b"".join(entries))
+
+
+def info(duration: bytes, scale: int | None = 1_000_000) -> bytes:
+    scales = b"" if scale is None else element(0x2AD7B1, scale.to_bytes(4, "big"))
+    return element(0x1549A966, scales + element(0x4489, duration))

@@ -6,10 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aig.modalities.media.limits import MAX_PAGES
 from aig.modalities.media.pdf import is_pdf, most_pages
 
 PAGE = b"3 0 obj << /Type /Page /Parent 2 0 R >> endobj\n"
 TREE = b"2 0 obj << /Type /Pages /Count %d /Kids [3 0 R] >> endobj\n"
+
+
+def tree(kids: bytes, count: int) -> bytes:
+    return b"2 0 obj << /Type /Pages /Kids [%b] /Count %d >> endobj\n" % (kids, count)
 
 
 def made(*objects: bytes) -> bytes:
@@ -37,6 +42,21 @@ def packed(*objects: bytes, between: bytes = b"\r\n", form: bytes = b"/FlateDeco
         (made(packed(PAGE, between=b"\n"), packed(PAGE)), 2),
         (made(packed(TREE % 30)), 30),
         (made(PAGE, b"<< /BaseFont /Times#20New >>"), 1),
+        (made(tree(b"3 0 R " * 900, 900), PAGE), 900),
+        (made(tree(b"3 0 R " * 900, 1), PAGE), 900),
+        (made(tree(b"3 0 R\n3  0 R ", 1), packed(PAGE)), 2),
+        (made(tree(b"8 0 R " * 30, 1), tree(b"3 0 R " * 30, 1), PAGE), 900),  # a list of lists
+        (made(*[tree(b"3 0 R", 1)] * 50, PAGE), 50),
+        (made(tree(b"3 0 R 4 0 R", 2), tree(b"3 0 R 4 0 R 6 0 R", 3), PAGE, PAGE, PAGE), 5),  # a revision
+        (made(tree(b"3 0 R " * 5000, 1), PAGE), MAX_PAGES),  # lists alone are no ground to refuse
+        (made(tree(b"3 0 R " * 5000, 5000), PAGE), 5000),
+        (made(tree(b"3 0 R", 5000), PAGE), 5000),
+        (made(tree(b"%b" % b"".join(b"%d 0 R " % kid for kid in range(10_001)), 1), PAGE), None),
+        (made(tree(b"", 1) * 10_001, PAGE), None),
+        (made(PAGE, b"4 0 obj << /Title (A heading) /Count 2000 /First 5 0 R /Last 6 0 R >> endobj"), 1),
+        (made(PAGE, tree(b"3 0 R", 40).replace(b"/Kids", b"/First 5 0 R /Kids")), 40),
+        (made(PAGE, b"4 0 obj << /Kids [] " + b" " * 2100 + b"/Count 7"), 7),
+        (made(b"<< /K#69ds [3 0 R] >>", PAGE), None),
         (made(b"<< /Type /PageLabel /Type /Pages /Type /Page#41 >>"), None),
         (made(b"<< /Count -3 >>"), None),
         (made(b"<< /Count 0 >>"), None),
@@ -75,7 +95,10 @@ def test_pages_that_may_hide(hidden: bytes) -> None:
     assert most_pages(made(PAGE, hidden)) is None
 
 
-@given(st.lists(st.sampled_from([PAGE, packed(PAGE), b"/ObjStm", b"stream", b"endstream", b"#61"]) | st.binary()))
+PIECES = [PAGE, packed(PAGE), b"/Kids [", b"3 0 R ", b"]", b"/Count 9", b"/ObjStm", b"stream", b"endstream", b"#61"]
+
+
+@given(st.lists(st.sampled_from(PIECES) | st.binary()))
 def test_any_bytes_have_pages_or_none(parts: list[bytes]) -> None:
     pages = most_pages(made(*parts))
     assert pages is None or pages > 0
