@@ -175,7 +175,7 @@ class _Relay:
             await void(call, error, candidate, self._consumed())
             raise
         record_success(call, self._attempted)
-        usage = self._consumed()
+        usage = call.priced(candidate, self._consumed())
         generating_ms = (clock.monotonic() - began_at) * 1000
         call.gateway.traffic.record_speed(
             candidate.offer.provider.name, candidate.model.slug, usage.total(OUTPUT_UNITS), generating_ms
