@@ -228,10 +228,11 @@ def _upstream(call: OpenCall, candidate: Candidate) -> Upstream:
 
 
 def _book_loss(call: OpenCall, candidate: Candidate, error: UpstreamError) -> None:
-    """What an attempt that came to nothing costs us all the same: what it tells, or what it must have read."""
+    """What an attempt that came to nothing costs us all the same: what it tells, or what it may be billed for."""
     usage = error.usage
     if usage is None and error.kind in ("timeout", "malformed") and not candidate.model.sandbox:
-        usage = Usage({"input_tokens": min(call.demand.usual_input, candidate.context)}, estimated=True)
+        read = min(call.demand.usual_input, candidate.context)
+        usage = Usage({"input_tokens": read, **call.demand.counts}, estimated=True)
     if usage is not None:
         cost = upstream_cost(call.priced(candidate, usage), call.hold.prices[candidate.key])
         call.losses.append(call.loss(candidate, cost, "abandoned_attempt"))

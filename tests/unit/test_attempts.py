@@ -23,10 +23,13 @@ from aig.errors import (
     RateLimited,
     RequestTooLarge,
     UpstreamError,
+    UpstreamKind,
     UpstreamTimeout,
 )
 from aig.modalities.upstream import Upstream
 from aig.modalities.usage import Usage
+from aig.money.pricing import Prices, Rates
+from aig.money.units import Pico
 from aig.ports import Adapter, StoreBusy
 from tests.unit.calls import HANGS, Scene, candidate
 
@@ -428,6 +431,26 @@ class TestLosses:
         assert {(loss.reason, loss.provider, loss.request_id) for loss in call.losses} <= {
             ("abandoned_attempt", "a", "req_1")
         }
+
+    @pytest.mark.parametrize("kind", ["timeout", "malformed"])
+    @pytest.mark.parametrize(
+        ("rates", "amount"),
+        [
+            ({"images": Pico(40_000_000_000)}, 80_000_000),
+            ({"steps": Pico(1_000_000)}, 100_000),
+            ({"images": Pico(40_000_000_000), "input_tokens": Pico(1_000_000)}, 80_002_000),
+        ],
+        ids=["by the image", "by the step", "by image and token"],
+    )
+    async def test_so_may_what_is_not_billed_by_the_token(self, kind: UpstreamKind, rates: Rates, amount: int) -> None:
+        scene, made = Scene(a=[UpstreamError(kind)]), candidate("a")
+        call = scene.call(replace(made, offer=replace(made.offer, prices=Prices(rates))))
+        demand = replace(call.demand, counts={"images": 2, "tiles": 8, "steps": 100})
+        call = replace(call, demand=demand)
+        with pytest.raises(AIGError):
+            await attempt_each(call, scene.start)
+        assert [loss.amount for loss in call.losses] == [amount] * len(scene.asked)
+        assert scene.telemetry.alarms == []
 
 
 class TestPatience:
