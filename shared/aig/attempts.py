@@ -33,6 +33,7 @@ REASONING_FIRST_BYTE_S = 60.0
 REASONING_IDLE_S = 240.0  # some think for minutes behind their first event, and say nothing of it
 LONGEST_RETRY_AFTER_S = 3600
 ENOUGH_S = 30.0  # for another attempt: no reason to cut off an answer that takes long
+GIVING_UP_S = 1.0  # an adapter has, to tell what an attempt that took too long has consumed
 LEAST_ATTEMPT_S = 1.0  # in less, nobody could answer, and would be blamed for it
 
 Start = Callable[[Adapter, Upstream, int], Awaitable[T]]
@@ -79,7 +80,7 @@ async def _ask(call: OpenCall, candidate: Candidate, start: Start[T], patience: 
     adapter = call.gateway.adapters.get(provider)
     try:
         async with asyncio.timeout(patience):
-            answer = await start(adapter, _upstream(call, candidate), call.max_output(candidate))
+            answer = await start(adapter, _upstream(call, candidate, patience), call.max_output(candidate))
     except (AIGError, StoreBusy):
         raise  # ours, and no adapter's
     except Exception as raised:
@@ -201,7 +202,8 @@ class _Plan:
         self._again[failed.key] = (failed, self._call.gateway.clock.monotonic() + wait)
 
 
-def _upstream(call: OpenCall, candidate: Candidate) -> Upstream:
+def _upstream(call: OpenCall, candidate: Candidate, patience: float) -> Upstream:
+    """Its adapter gives up before `patience` ends, so that it can tell what was consumed by then."""
     model, offer, provider = candidate.model, candidate.offer, candidate.offer.provider
     found, timeouts = call.reaches[provider.name], provider.timeouts
     if "reasoning" in model.capabilities:
@@ -210,6 +212,8 @@ def _upstream(call: OpenCall, candidate: Candidate) -> Upstream:
             first_byte=max(timeouts.first_byte, REASONING_FIRST_BYTE_S),
             idle=max(timeouts.idle, REASONING_IDLE_S),
         )
+    longest = patience - min(GIVING_UP_S, patience / 10)
+    timeouts = replace(timeouts, first_byte=min(timeouts.first_byte, longest), total=min(timeouts.total, longest))
     return Upstream(
         provider=provider.name,
         model_id=offer.model_id,

@@ -1,7 +1,6 @@
 """Whom a call asks, in which order, how often, for how long, and what its client is told when nobody answers."""
 
 import asyncio
-import contextlib
 from dataclasses import replace
 
 import pytest
@@ -23,13 +22,9 @@ from aig.errors import (
     RateLimited,
     RequestTooLarge,
     UpstreamError,
-    UpstreamKind,
     UpstreamTimeout,
 )
 from aig.modalities.upstream import Upstream
-from aig.modalities.usage import Usage
-from aig.money.pricing import Prices, Rates
-from aig.money.units import Pico
 from aig.ports import Adapter, StoreBusy
 from tests.unit.calls import HANGS, Scene, candidate
 
@@ -384,6 +379,16 @@ class TestUpstream:
         assert reasoning.timeouts.first_byte == REASONING_FIRST_BYTE_S > plain.timeouts.first_byte
         assert reasoning.timeouts.idle == REASONING_IDLE_S > plain.timeouts.idle
 
+    @pytest.mark.parametrize(("left", "seconds"), [(ANSWER_S, ANSWER_S - 1.0), (5.0, 4.5)])
+    async def test_an_adapter_gives_up_before_the_attempt_is_over(self, left: float, seconds: float) -> None:
+        scene = Scene(a=["well"])
+        call = scene.call()
+        scene.clock.time += ANSWER_S - left
+        await attempt_each(call, scene.start)
+        (seen,) = scene.upstreams
+        assert seen.timeouts.total == pytest.approx(seconds)
+        assert seen.timeouts.first_byte == pytest.approx(min(30.0, seconds))
+
 
 class TestUnasked:
     """What an adapter refuses because its wire cannot do it, another's may."""
@@ -407,50 +412,6 @@ class TestUnasked:
         scene = Scene(a=[KEY], b=[self.CANNOT])
         assert isinstance(await failure(scene), ProviderUnavailable)
         assert scene.asked == ["a", "b"]
-
-
-class TestLosses:
-    @pytest.mark.parametrize(
-        ("error", "amounts"),
-        [
-            (UpstreamError("timeout"), [2000]),
-            (UpstreamError("malformed"), [2000]),
-            (UpstreamError("unavailable", status=500, usage=Usage({"input_tokens": 7})), [7000]),
-            (DOWN, []),
-            (LOST, []),
-            (REFUSED, []),
-        ],
-        ids=str,
-    )
-    async def test_what_came_to_nothing_may_be_billed(self, error: UpstreamError, amounts: list[int]) -> None:
-        scene = Scene(a=[error], b=["well"])
-        call = scene.call()  # ten bytes are two tokens, at a thousandth of a cent
-        with contextlib.suppress(AIGError):
-            await attempt_each(call, scene.start)
-        assert [loss.amount for loss in call.losses] == amounts
-        assert {(loss.reason, loss.provider, loss.request_id) for loss in call.losses} <= {
-            ("abandoned_attempt", "a", "req_1")
-        }
-
-    @pytest.mark.parametrize("kind", ["timeout", "malformed"])
-    @pytest.mark.parametrize(
-        ("rates", "amount"),
-        [
-            ({"images": Pico(40_000_000_000)}, 80_000_000),
-            ({"steps": Pico(1_000_000)}, 100_000),
-            ({"images": Pico(40_000_000_000), "input_tokens": Pico(1_000_000)}, 80_002_000),
-        ],
-        ids=["by the image", "by the step", "by image and token"],
-    )
-    async def test_so_may_what_is_not_billed_by_the_token(self, kind: UpstreamKind, rates: Rates, amount: int) -> None:
-        scene, made = Scene(a=[UpstreamError(kind)]), candidate("a")
-        call = scene.call(replace(made, offer=replace(made.offer, prices=Prices(rates))))
-        demand = replace(call.demand, counts={"images": 2, "tiles": 8, "steps": 100})
-        call = replace(call, demand=demand)
-        with pytest.raises(AIGError):
-            await attempt_each(call, scene.start)
-        assert [loss.amount for loss in call.losses] == [amount] * len(scene.asked)
-        assert scene.telemetry.alarms == []
 
 
 class TestPatience:
