@@ -99,6 +99,12 @@ def as_upstream(raised: Exception) -> UpstreamError:
     return UpstreamError("timeout") if isinstance(raised, TimeoutError) else AdapterBug(raised)
 
 
+def broken_off(error: UpstreamError) -> AIGError:
+    """What the client is told of an answer that had begun."""
+    kind = UpstreamTimeout if error.kind == "timeout" else ProviderUnavailable
+    return kind("The provider broke off its answer. Nothing was charged; send the request again.")
+
+
 class _Plan:
     """Whom to ask next: those not asked yet, at once; then those that failed, after a wait."""
 

@@ -9,10 +9,10 @@ import contextlib
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 
-from aig.attempts import Attempted, as_upstream, attempt_each, record_failure, record_success
+from aig.attempts import Attempted, as_upstream, attempt_each, broken_off, record_failure, record_success
 from aig.caching import Turn, take_turn
 from aig.call import Gateway, OpenCall, Options, Receipt
-from aig.errors import ProviderUnavailable, UpstreamError
+from aig.errors import UpstreamError
 from aig.keys import Caller
 from aig.modalities.media import audio as clips
 from aig.modalities.speak import MEDIA_TYPES, PCM_BYTES_PER_S, SpeakChunk, SpeakRequest
@@ -97,8 +97,9 @@ async def _spoken(
         except Exception as raised:
             error = as_upstream(raised)
             record_failure(call, candidate, error)
-            await void(call, error, candidate, _consumed(request, bytes(audio), told))
-            raise ProviderUnavailable("The provider broke off the speech. Nothing was charged.") from None
+            broken = broken_off(error)
+            await void(call, broken, candidate, _consumed(request, bytes(audio), told))
+            raise broken from None
         except BaseException as error:
             await void(call, error, candidate, _consumed(request, bytes(audio), told))
             raise

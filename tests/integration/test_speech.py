@@ -20,6 +20,7 @@ from tests.apps import App, serving
 from tests.builders import Account, an_account, debits_of, holds_of, losses_of, wallet_of
 from tests.integration.operations import EACH, error_of, refusal
 from tests.integration.test_settling import settled
+from tests.logs import Log
 
 PATH: Final = "/v1/audio/speech"
 MODEL: Final = "sandbox/speech"
@@ -166,7 +167,7 @@ async def test_a_client_that_hangs_up_pays_for_all_of_it(audio: App, account: Ac
 
 @pytest.mark.parametrize("by", ["sandbox/cut", "its provider"])
 async def test_speech_that_breaks_off_costs_nothing_and_is_our_loss(
-    audio: App, account: Account, container: Container, by: str
+    audio: App, requests: App, account: Account, container: Container, logged: Log, by: str
 ) -> None:
     model = by
     if by == "its provider":
@@ -184,6 +185,9 @@ async def test_speech_that_breaks_off_costs_nothing_and_is_our_loss(
     (loss,) = await losses_of(container, account)
     assert (loss["reason"], loss["model"]) == ("broken_stream", model)
     assert loss["amount"] > 0
+    (record,) = (await requests.client.get("/v1/requests", headers=account.authorization)).json()["data"]
+    assert record["error"] == "provider_unavailable"
+    assert logged.lines("UnhandledError") == []
 
 
 async def test_speech_that_broke_off_is_not_given_again(audio: App, account: Account) -> None:

@@ -7,6 +7,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
+from aig.errors import AIGError
+from aig.http.errors import BrokenOff
 from aig.http.patient import PatientWriter
 from aig.patience import Patience
 
@@ -14,7 +16,7 @@ from aig.patience import Patience
 class AudioStream(Response):
     """Takes the pieces to their end whether or not the client does, for the charge is in the last step.
 
-    Audio has no room for an error: one that breaks off raises, and the body stays without its end.
+    Audio has no room for an error: one that breaks off raises BrokenOff, and the body stays without its end.
     """
 
     def __init__(self, pieces: AsyncGenerator[bytes, None], media_type: str, headers: Mapping[str, str]) -> None:
@@ -27,7 +29,10 @@ class AudioStream(Response):
         writer = PatientWriter(send)
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         with contextlib.closing(Patience()) as patience:
-            async with contextlib.aclosing(self._pieces) as pieces:
-                async for piece in pieces:
-                    await writer.write(piece, patience)
+            try:
+                async with contextlib.aclosing(self._pieces) as pieces:
+                    async for piece in pieces:
+                        await writer.write(piece, patience)
+            except AIGError as error:
+                raise BrokenOff(error.code) from None
             await writer.write(b"", patience, more=False)
