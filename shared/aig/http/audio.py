@@ -12,6 +12,8 @@ from aig.http.errors import BrokenOff
 from aig.http.patient import PatientWriter
 from aig.patience import Patience
 
+PART_BYTES = 16 * 1024  # what a client may take as long over as the writer is patient
+
 
 class AudioStream(Response):
     """Takes the pieces to their end whether or not the client does, for the charge is in the last step.
@@ -32,7 +34,8 @@ class AudioStream(Response):
             try:
                 async with contextlib.aclosing(self._pieces) as pieces:
                     async for piece in pieces:
-                        await writer.write(piece, patience)
+                        for at in range(0, len(piece), PART_BYTES):
+                            await writer.write(piece[at : at + PART_BYTES], patience)
             except AIGError as error:
                 raise BrokenOff(error.code) from None
             await writer.write(b"", patience, more=False)
