@@ -12,6 +12,8 @@ from aig.http.errors import BrokenOff
 from aig.http.patient import PatientWriter
 from aig.patience import Patience
 
+# What is left of the time that speech may take is the provider's: nobody gets speech for nothing by reading it slowly.
+READING_S = 600.0
 PART_BYTES = 16 * 1024  # what a client may take as long over as the writer is patient
 
 
@@ -21,14 +23,22 @@ class AudioStream(Response):
     Audio has no room for an error: one that breaks off raises BrokenOff, and the body stays without its end.
     """
 
-    def __init__(self, pieces: AsyncGenerator[bytes, None], media_type: str, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        pieces: AsyncGenerator[bytes, None],
+        media_type: str,
+        headers: Mapping[str, str],
+        *,
+        reading: float = READING_S,
+    ) -> None:
         super().__init__(None, 200, {"cache-control": "no-cache", **headers}, media_type)
         del self.headers["content-length"]
         self._pieces = pieces
+        self._reading = reading
 
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        writer = PatientWriter(send)
+        writer = PatientWriter(send, in_all=self._reading)
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         with contextlib.closing(Patience()) as patience:
             try:

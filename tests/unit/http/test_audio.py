@@ -54,6 +54,24 @@ async def test_a_large_piece_is_sent_in_parts_so_that_a_slow_reader_has_time_for
     assert source.done
 
 
+async def test_who_reads_steadily_but_for_too_long_is_sent_no_more_and_all_is_taken() -> None:
+    """The charge is behind the last piece: a reader must not spend the time that there is until then."""
+    sent = 0
+
+    async def send(message: Message) -> None:
+        nonlocal sent
+        if message["type"] == "http.response.body":
+            await asyncio.sleep(0.01)
+            sent += 1
+
+    source = Source(*[b"piece"] * 1_000)
+    async with asyncio.timeout(GUARD_S):
+        stream = AudioStream(source.audio(), "audio/wav", {}, reading=0.05)
+        await stream({"type": "http"}, _nothing_more, send)
+    assert source.done
+    assert sent <= 6  # each takes a fifth of the time that it has
+
+
 @pytest.mark.parametrize(
     ("error", "seen"), [(ProviderUnavailable("no"), BrokenOff), (KeyError("a bug"), KeyError)], ids=["told", "bug"]
 )
