@@ -19,6 +19,7 @@ from aig.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
+from aig.modalities.demand import Demand
 from aig.modalities.upstream import Upstream
 from aig.modalities.usage import Usage
 from aig.money.pricing import upstream_cost
@@ -69,7 +70,7 @@ async def attempt_each(call: OpenCall, start: Start[T]) -> Attempted[T]:
     attempts = len(failures)
     if call.left(ANSWER_S) < LEAST_ATTEMPT_S:
         failures.append(UpstreamError("timeout"))
-    told = _client_error(failures)
+    told = _client_error(failures, call.demand)
     told.attempts = attempts
     raise told
 
@@ -286,7 +287,7 @@ def record_failure(call: OpenCall, candidate: Candidate, error: UpstreamError) -
         call.gateway.telemetry.alarm("ProviderKeyRefused", provider=provider.name, status=error.status)
 
 
-def _client_error(failures: Sequence[UpstreamError]) -> AIGError:
+def _client_error(failures: Sequence[UpstreamError], demand: Demand) -> AIGError:
     """One error of ours for all that went wrong upstream, in our words only."""
     asked = [failure for failure in failures if not failure.unasked]
     failures = asked or failures  # that one could not do it says less than what became of the others
@@ -308,7 +309,7 @@ def _client_error(failures: Sequence[UpstreamError]) -> AIGError:
             retry_after=min(max(1, -int(-wait // 1)), LONGEST_RETRY_AFTER_S),
         )
     if last.kind == "timeout":
-        return UpstreamTimeout("The provider did not answer in time. Send the request again with a smaller max_tokens.")
+        return UpstreamTimeout(f"The provider did not answer in time. Send it again, or {demand.smaller}.")
     if all(failure.kind == "auth" for failure in failures):
         return ProviderUnavailable(
             "Every provider of this model refuses the gateway's key or its account. Use another model until the "

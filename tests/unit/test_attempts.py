@@ -333,6 +333,14 @@ class TestWhatTheClientIsTold:
     async def test_a_request_that_is_too_large_for_the_provider(self) -> None:
         assert isinstance(await failure(Scene(a=[UpstreamError("rejected", status=413)])), RequestTooLarge)
 
+    @pytest.mark.parametrize(("short", "told"), [(True, "a smaller max_tokens"), (False, "a smaller request")])
+    async def test_who_waited_in_vain_is_told_what_would_help(self, short: bool, told: str) -> None:
+        scene = Scene(a=[UpstreamError("timeout")])
+        call = scene.call()
+        with pytest.raises(UpstreamTimeout) as raised:
+            await attempt_each(replace(call, demand=replace(call.demand, may_be_short=short)), scene.start)
+        assert raised.value.message.endswith(f"or {told}.")
+
     async def test_a_test_model_alarms_nobody(self) -> None:
         scene = Scene(a=[KEY])
         tested = candidate("a")

@@ -244,6 +244,15 @@ async def test_why_not(wallets: Wallets, refused: set[Limit], caller: Caller, co
     assert [event.type for event in wallets.told] == expected
 
 
+@pytest.mark.parametrize(("short", "told"), [(True, "a smaller max_tokens"), (False, "a smaller request")])
+async def test_an_empty_wallet_says_what_would_help(short: bool, told: str) -> None:
+    wallets = Wallets(1000)
+    wallets.refuses = [{"balance"}]
+    with pytest.raises(BudgetExceeded) as raised:
+        await take(wallets, demand=replace(DEMAND, may_be_short=short))
+    assert raised.value.message.endswith(f"or send {told}.")
+
+
 async def test_a_sub_account_is_not_told_of_the_accounts_balance() -> None:
     wallets = Wallets(1000)
     wallets.refuses = [{"balance"}]
