@@ -19,6 +19,7 @@ from aig.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
+from aig.modalities.demand import Demand
 from aig.modalities.upstream import Upstream
 from aig.modalities.usage import Usage
 from aig.money.pricing import upstream_cost
@@ -33,6 +34,7 @@ REASONING_FIRST_BYTE_S = 60.0
 REASONING_IDLE_S = 240.0  # some think for minutes behind their first event, and say nothing of it
 LONGEST_RETRY_AFTER_S = 3600
 ENOUGH_S = 30.0  # for another attempt: no reason to cut off an answer that takes long
+GIVING_UP_S = 1.0  # an adapter has, to tell what an attempt that took too long has consumed
 LEAST_ATTEMPT_S = 1.0  # in less, nobody could answer, and would be blamed for it
 
 Start = Callable[[Adapter, Upstream, int], Awaitable[T]]
@@ -68,7 +70,7 @@ async def attempt_each(call: OpenCall, start: Start[T]) -> Attempted[T]:
     attempts = len(failures)
     if call.left(ANSWER_S) < LEAST_ATTEMPT_S:
         failures.append(UpstreamError("timeout"))
-    told = _client_error(failures)
+    told = _client_error(failures, call.demand)
     told.attempts = attempts
     raise told
 
@@ -79,7 +81,7 @@ async def _ask(call: OpenCall, candidate: Candidate, start: Start[T], patience: 
     adapter = call.gateway.adapters.get(provider)
     try:
         async with asyncio.timeout(patience):
-            answer = await start(adapter, _upstream(call, candidate), call.max_output(candidate))
+            answer = await start(adapter, _upstream(call, candidate, patience), call.max_output(candidate))
     except (AIGError, StoreBusy):
         raise  # ours, and no adapter's
     except Exception as raised:
@@ -96,6 +98,12 @@ def as_upstream(raised: Exception) -> UpstreamError:
     if isinstance(raised, UpstreamError):
         return raised
     return UpstreamError("timeout") if isinstance(raised, TimeoutError) else AdapterBug(raised)
+
+
+def broken_off(error: UpstreamError) -> AIGError:
+    """What the client is told of an answer that had begun."""
+    kind = UpstreamTimeout if error.kind == "timeout" else ProviderUnavailable
+    return kind("The provider broke off its answer. Nothing was charged; send the request again.")
 
 
 class _Plan:
@@ -201,7 +209,8 @@ class _Plan:
         self._again[failed.key] = (failed, self._call.gateway.clock.monotonic() + wait)
 
 
-def _upstream(call: OpenCall, candidate: Candidate) -> Upstream:
+def _upstream(call: OpenCall, candidate: Candidate, patience: float) -> Upstream:
+    """Its adapter gives up before `patience` ends, so that it can tell what was consumed by then."""
     model, offer, provider = candidate.model, candidate.offer, candidate.offer.provider
     found, timeouts = call.reaches[provider.name], provider.timeouts
     if "reasoning" in model.capabilities:
@@ -210,6 +219,8 @@ def _upstream(call: OpenCall, candidate: Candidate) -> Upstream:
             first_byte=max(timeouts.first_byte, REASONING_FIRST_BYTE_S),
             idle=max(timeouts.idle, REASONING_IDLE_S),
         )
+    longest = patience - min(GIVING_UP_S, patience / 10)
+    timeouts = replace(timeouts, first_byte=min(timeouts.first_byte, longest), total=min(timeouts.total, longest))
     return Upstream(
         provider=provider.name,
         model_id=offer.model_id,
@@ -228,10 +239,11 @@ def _upstream(call: OpenCall, candidate: Candidate) -> Upstream:
 
 
 def _book_loss(call: OpenCall, candidate: Candidate, error: UpstreamError) -> None:
-    """What an attempt that came to nothing costs us all the same: what it tells, or what it must have read."""
+    """What an attempt that came to nothing costs us all the same: what it tells, or what it may be billed for."""
     usage = error.usage
     if usage is None and error.kind in ("timeout", "malformed") and not candidate.model.sandbox:
-        usage = Usage({"input_tokens": min(call.demand.usual_input, candidate.context)}, estimated=True)
+        read = min(call.demand.usual_input, candidate.context)
+        usage = Usage({"input_tokens": read, **call.demand.counts}, estimated=True)
     if usage is not None:
         cost = upstream_cost(call.priced(candidate, usage), call.hold.prices[candidate.key])
         call.losses.append(call.loss(candidate, cost, "abandoned_attempt"))
@@ -275,7 +287,7 @@ def record_failure(call: OpenCall, candidate: Candidate, error: UpstreamError) -
         call.gateway.telemetry.alarm("ProviderKeyRefused", provider=provider.name, status=error.status)
 
 
-def _client_error(failures: Sequence[UpstreamError]) -> AIGError:
+def _client_error(failures: Sequence[UpstreamError], demand: Demand) -> AIGError:
     """One error of ours for all that went wrong upstream, in our words only."""
     asked = [failure for failure in failures if not failure.unasked]
     failures = asked or failures  # that one could not do it says less than what became of the others
@@ -297,7 +309,7 @@ def _client_error(failures: Sequence[UpstreamError]) -> AIGError:
             retry_after=min(max(1, -int(-wait // 1)), LONGEST_RETRY_AFTER_S),
         )
     if last.kind == "timeout":
-        return UpstreamTimeout("The provider did not answer in time. Send the request again with a smaller max_tokens.")
+        return UpstreamTimeout(f"The provider did not answer in time. Send it again, or {demand.smaller}.")
     if all(failure.kind == "auth" for failure in failures):
         return ProviderUnavailable(
             "Every provider of this model refuses the gateway's key or its account. Use another model until the "

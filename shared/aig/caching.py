@@ -24,7 +24,7 @@ from aig.modalities.chat_assembly import whole
 from aig.modalities.demand import Demand
 from aig.modalities.usage import Usage
 from aig.money import pricing
-from aig.money.hold import Hold
+from aig.money.hold import Hold, settle
 from aig.money.ledger import Debit
 from aig.money.units import Nano, usd
 from aig.ports import Cache
@@ -135,11 +135,14 @@ class Turn:
     async def keep(self, call: OpenCall, candidate: Candidate, usage: Usage, pieces: Sequence[dict[str, Any]]) -> None:
         """Gives an answer that was delivered to those who wait for it, and to the store.
 
-        Not one that ends in an error or does not end, nor one that is as short as the wallet, not as the request says.
+        Not one that ends in an error or does not end, nor one that is as short as the wallet, not as the request says;
+        nor one that cost more than was held, so that a hit is a tenth of what was paid.
         """
         if self._cache is None or self._key is None:
             return
-        if call.max_output(candidate) < wanted_output(candidate, call.demand) or not is_complete(pieces):
+        price = pricing.charge(usage, call.hold.prices[candidate.key])
+        short = call.max_output(candidate) < wanted_output(candidate, call.demand)
+        if short or settle(call.hold, price).shortfall or not is_complete(pieces):
             self._land(UNSHARED)
             return
         offer = candidate.offer

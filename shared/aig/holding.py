@@ -51,9 +51,9 @@ async def take_hold(
 ) -> tuple[money.Hold, int]:
     """A hold that covers whichever candidate serves, and the output tokens that it pays for. Raises AIGError."""
     bids = [_bid(candidate, demand) for candidate in candidates]
-    taking = _Taking(gateway, caller, candidates, bids, request_id or gateway.ids.new("req"))
+    taking = _Taking(gateway, caller, candidates, demand, bids, request_id or gateway.ids.new("req"))
     quote = money.worst_case(taking.bids)
-    free = taking.may_be_free(demand)
+    free = taking.may_be_free
     if free and (hold := await taking.free(lambda nothing: gateway.wallets.take(nothing, caller))):
         return hold, quote.output_tokens
     try:
@@ -82,14 +82,14 @@ async def pay_at_once(
 
     `rows` are those of a hold and a charge: nothing, where the free tier covers it.
     """
-    taking = _Taking(gateway, caller, (candidate,), (), request_id)
+    taking = _Taking(gateway, caller, (candidate,), demand, (), request_id)
 
     async def charge(hold: money.Hold, limited: Caller = caller) -> Nano:
         settlement = money.settle(hold, price)
         await gateway.wallets.charge(hold, limited, settlement, *rows(hold, settlement.charged))
         return settlement.charged
 
-    free = taking.may_be_free(demand)
+    free = taking.may_be_free
     if free and (charged := await taking.free(charge)) is not None:
         return charged
     quote = money.Quote(price, 0)
@@ -130,6 +130,7 @@ class _Taking:
     gateway: Gateway
     caller: Caller
     candidates: Sequence[Candidate]
+    demand: Demand
     bids: Sequence[money.Bid]
     request_id: str
 
@@ -155,10 +156,11 @@ class _Taking:
             capped=tuple(spends[one.owner] for one in caller.limits if one.cap is not None),
         )
 
-    def may_be_free(self, demand: Demand) -> bool:
+    @property
+    def may_be_free(self) -> bool:
         """Whether the free tier has the models that are asked for."""
         tier = self.gateway.free_tier
-        return tier is not None and tier.covers(demand.models, self.gateway.clock.now())
+        return tier is not None and tier.covers(self.demand.models, self.gateway.clock.now())
 
     async def free(self, take: Callable[[money.Hold], Awaitable[T]]) -> T | None:
         """What is taken with a hold of nothing, while the day has free requests left. Raises AIGError."""
@@ -243,7 +245,7 @@ class _Taking:
             )
         if self.caller.parent_id is not None:  # whose balance is not a sub-account's business
             return BudgetExceeded("The account's balance does not cover this request. Tell whoever gave you the key.")
-        return BudgetExceeded("The wallet does not cover this request. Top it up, or send a smaller max_tokens.")
+        return BudgetExceeded(f"The wallet does not cover this request. Top it up, or send {self.demand.smaller}.")
 
     def free_tier_used(self) -> AIGError:
         now = int(self.gateway.clock.now())

@@ -2,17 +2,20 @@
 
 What it costs is known before that where the text alone decides it, or the provider tells it first. Speech that breaks
 off costs the customer nothing and is a loss row of ours; so nothing here looks at the reader, who may have gone away.
+Audio cannot be ended in the middle as a text can: what would outlast the function is broken off, too.
 """
 
+import asyncio
 import base64
 import contextlib
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 
-from aig.attempts import Attempted, as_upstream, attempt_each, record_failure, record_success
+from aig.attempts import Attempted, as_upstream, attempt_each, broken_off, record_failure, record_success
 from aig.caching import Turn, take_turn
-from aig.call import Gateway, OpenCall, Options, Receipt
-from aig.errors import ProviderUnavailable, UpstreamError
+from aig.call import STREAM_S, Gateway, OpenCall, Options, Receipt
+from aig.catalog.routing import Candidate
+from aig.errors import AIGError, UpstreamError, UpstreamTimeout
 from aig.keys import Caller
 from aig.modalities.media import audio as clips
 from aig.modalities.speak import MEDIA_TYPES, PCM_BYTES_PER_S, SpeakChunk, SpeakRequest
@@ -20,6 +23,7 @@ from aig.modalities.upstream import Upstream
 from aig.modalities.usage import Usage
 from aig.money.hold import settle as settlement
 from aig.money.pricing import charge
+from aig.patience import Patience
 from aig.pipeline import begin, settle, void
 from aig.ports import Adapter
 
@@ -88,20 +92,16 @@ async def _spoken(
     candidate, audio, told = attempted.candidate, bytearray(), list[Usage]()
     try:
         try:
-            async for chunk in _chunks(attempted.answer):
+            async for chunk in _chunks(call, attempted.answer):
                 told += [chunk.usage] if chunk.usage else []
                 audio += chunk.audio
                 await turn.renew()
                 if chunk.audio:
                     yield chunk.audio
-        except Exception as raised:
-            error = as_upstream(raised)
-            record_failure(call, candidate, error)
+        except BaseException as raised:
+            error = _ended_by(call, candidate, raised)
             await void(call, error, candidate, _consumed(request, bytes(audio), told))
-            raise ProviderUnavailable("The provider broke off the speech. Nothing was charged.") from None
-        except BaseException as error:
-            await void(call, error, candidate, _consumed(request, bytes(audio), told))
-            raise
+            raise error from None
         record_success(call, attempted)
         usage = call.priced(candidate, _consumed(request, bytes(audio), told))
         await settle(call, candidate, attempted.attempts, usage, {}, turn.told)
@@ -110,12 +110,34 @@ async def _spoken(
         await turn.leave()
 
 
-async def _chunks(started: _Started) -> AsyncGenerator[SpeakChunk, None]:
-    async with contextlib.aclosing(started.rest) as rest:
-        for chunk in started.opening:
-            yield chunk
-        async for chunk in rest:
-            yield chunk
+def _ended_by(call: OpenCall, candidate: Candidate, raised: BaseException) -> BaseException:
+    """What breaks the speech off, in our words. That the time is up says nothing of the provider's health."""
+    if isinstance(raised, AIGError) or not isinstance(raised, Exception):
+        return raised
+    error = as_upstream(raised)
+    record_failure(call, candidate, error)
+    return broken_off(error)
+
+
+async def _chunks(call: OpenCall, started: _Started) -> AsyncGenerator[SpeakChunk, None]:
+    """Raises UpstreamTimeout when the time is up that speech may take."""
+    ends_at = asyncio.get_running_loop().time() + call.left(STREAM_S)
+    with contextlib.closing(Patience()) as patience:
+        async with contextlib.aclosing(started.rest) as rest:
+            for chunk in started.opening:
+                yield chunk
+            while (following := await _next(rest, patience, ends_at)) is not None:
+                yield following
+
+
+async def _next(rest: AsyncGenerator[SpeakChunk, None], patience: Patience, ends_at: float) -> SpeakChunk | None:
+    try:
+        with patience.until(ends_at):
+            return await anext(rest, None)
+    except TimeoutError:
+        if not patience.expired:
+            raise
+        raise UpstreamTimeout("The speech took too long. Nothing was charged; send a shorter text.") from None
 
 
 def _consumed(request: SpeakRequest, audio: bytes, told: Sequence[Usage]) -> Usage:

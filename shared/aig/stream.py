@@ -11,10 +11,10 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aig.attempts import Attempted, as_upstream, attempt_each, record_failure, record_success
+from aig.attempts import Attempted, as_upstream, attempt_each, broken_off, record_failure, record_success
 from aig.caching import Hit, Turn, take_turn
 from aig.call import STREAM_S, CacheTold, Gateway, OpenCall, Options, Receipt
-from aig.errors import AIGError, ProviderUnavailable, UpstreamError, UpstreamTimeout
+from aig.errors import AIGError, UpstreamError
 from aig.keys import Caller
 from aig.modalities.chat import ChatChunk, ChatRequest, estimate, output_text, usage_json
 from aig.modalities.chat_assembly import Assembly
@@ -116,11 +116,6 @@ def _says_something(chunk: ChatChunk) -> bool:
     )
 
 
-def _broken(error: UpstreamError) -> AIGError:
-    kind = UpstreamTimeout if error.kind == "timeout" else ProviderUnavailable
-    return kind("The provider broke off its answer. Nothing was charged; send the request again.")
-
-
 async def _next(rest: AsyncGenerator[ChatChunk, None], patience: Patience, ends_at: float) -> ChatChunk | None:
     """None at the end, and when the time is up that a stream may take."""
     try:
@@ -167,7 +162,7 @@ class _Relay:
         except Exception as raised:
             error = as_upstream(raised)
             record_failure(call, candidate, error)
-            broken = _broken(error)
+            broken = broken_off(error)
             await void(call, broken, candidate, self._consumed())
             yield self._error_chunk(broken)
             return
@@ -175,7 +170,7 @@ class _Relay:
             await void(call, error, candidate, self._consumed())
             raise
         record_success(call, self._attempted)
-        usage = self._consumed()
+        usage = call.priced(candidate, self._consumed())
         generating_ms = (clock.monotonic() - began_at) * 1000
         call.gateway.traffic.record_speed(
             candidate.offer.provider.name, candidate.model.slug, usage.total(OUTPUT_UNITS), generating_ms

@@ -206,6 +206,17 @@ async def test_a_silent_provider_is_given_up_and_no_thread_is_left(provider: Loo
     bedrock._client.cache_clear()
 
 
+@pytest.mark.parametrize(("seconds", "clients"), [((268.2, 267.9, 240.1), 1), ((20.0, 20.5), 2)])
+async def test_calls_that_may_take_about_as_long_share_a_client(
+    provider: Loopback, seconds: tuple[float, ...], clients: int
+) -> None:
+    provider.answer = Answer([b"{}"], status=429)
+    for total in seconds:
+        with pytest.raises(UpstreamError):
+            await bedrock.ADAPTER.chat.complete(upstream(provider, timeouts=Timeouts(total=total)), request(), 100)
+    assert bedrock._client.cache_info().misses == clients
+
+
 TEXT: list[Mapping[str, Any]] = [
     {"messageStart": {"role": "assistant"}},
     {"contentBlockDelta": {"contentBlockIndex": 0, "delta": {"text": "a"}}},

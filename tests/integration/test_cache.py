@@ -342,6 +342,22 @@ async def test_a_stream_that_breaks_is_not_kept(openai_chat: App, account: Accou
     assert said(events(responses[1])) == "one two"
 
 
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "stream"])
+async def test_an_answer_that_cost_more_than_its_hold_is_made_anew_each_time(
+    openai_chat: App, container: Container, account: Account, upstream: FakeUpstream, streamed: bool
+) -> None:
+    """A tenth of its price would be more than a tenth of what was paid for it, or even more than all of that."""
+    if streamed:
+        said = [say.chunk("Paris"), say.chunk(finish_reason="stop"), say.usage_chunk(10, 100_000), say.DONE]
+        upstream.script = Script(200, said, {"content-type": "text/event-stream"})
+    else:
+        upstream.script = Script(200, [say.completion("Paris", completion_tokens=100_000)])
+    body: Mapping[str, Any] = {"model": MODEL, "seed": 1, "max_tokens": 10, "stream": streamed}
+    assert [told(await openai_chat.ask(account, **body)) for _ in range(2)] == ["miss", "miss"]
+    first, second = await debits_of(container, account)
+    assert first["amount"] == second["amount"]
+
+
 async def test_an_answer_cut_by_an_empty_wallet_is_not_given_to_a_full_one(chat: App, container: Container) -> None:
     text = " ".join(["word"] * 600)
     account = await an_account(container, "0.005")

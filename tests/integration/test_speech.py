@@ -10,6 +10,7 @@ from typing import Any, Final
 import httpx
 import pytest
 
+from aig import speech
 from aig.catalog.model import Provider
 from aig.modalities.media import audio as clips
 from aig.modalities.speak import SpeakChunk, SpeakRequest
@@ -20,6 +21,7 @@ from tests.apps import App, serving
 from tests.builders import Account, an_account, debits_of, holds_of, losses_of, wallet_of
 from tests.integration.operations import EACH, error_of, refusal
 from tests.integration.test_settling import settled
+from tests.logs import Log
 
 PATH: Final = "/v1/audio/speech"
 MODEL: Final = "sandbox/speech"
@@ -166,7 +168,7 @@ async def test_a_client_that_hangs_up_pays_for_all_of_it(audio: App, account: Ac
 
 @pytest.mark.parametrize("by", ["sandbox/cut", "its provider"])
 async def test_speech_that_breaks_off_costs_nothing_and_is_our_loss(
-    audio: App, account: Account, container: Container, by: str
+    audio: App, requests: App, account: Account, container: Container, logged: Log, by: str
 ) -> None:
     model = by
     if by == "its provider":
@@ -184,6 +186,29 @@ async def test_speech_that_breaks_off_costs_nothing_and_is_our_loss(
     (loss,) = await losses_of(container, account)
     assert (loss["reason"], loss["model"]) == ("broken_stream", model)
     assert loss["amount"] > 0
+    (record,) = (await requests.client.get("/v1/requests", headers=account.authorization)).json()["data"]
+    assert record["error"] == "provider_unavailable"
+    assert logged.lines("UnhandledError") == []
+
+
+async def test_speech_that_outlasts_the_function_is_broken_off(
+    audio: App, requests: App, account: Account, container: Container, logged: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(speech, "STREAM_S", 0.2)
+    audio.replace(adapters=Speaker())  # who never goes on
+    async with asyncio.timeout(30), serving(audio.module.app) as port, httpx.AsyncClient() as client:
+        body = {"model": MODEL, "input": SAID}
+        with pytest.raises(httpx.RemoteProtocolError):
+            await client.post(f"http://127.0.0.1:{port}{PATH}", json=body, headers=account.authorization)
+        await settled(container, account)
+    wallet = await wallet_of(container, account)
+    assert (wallet.available, wallet.held) == (TEN_DOLLARS, 0)
+    (loss,) = await losses_of(container, account)
+    assert loss["reason"] == "broken_stream"
+    (record,) = (await requests.client.get("/v1/requests", headers=account.authorization)).json()["data"]
+    assert record["error"] == "upstream_timeout"
+    assert audio.module.gateway.traffic.well(f"sandbox/{MODEL}")  # it was we who ended it
+    assert logged.lines("UnhandledError") == []
 
 
 async def test_speech_that_broke_off_is_not_given_again(audio: App, account: Account) -> None:

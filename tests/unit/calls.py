@@ -115,7 +115,7 @@ class Scene:
         """A call whose hold is taken, for these candidates or one of each provider in the script."""
         chosen = candidates or tuple(candidate(name) for name in self.script)
         prices = {one.key: one.offer.prices for one in chosen}
-        hold = Hold("req_1", "acct_1", "key_1", Nano(1), "v/m", prices, 0, 960)
+        hold = Hold("req_1", "acct_1", "key_1", Nano(10**9), "v/m", prices, 0, 960)
         demand = Demand(("v/m",), frozenset({"chat"}), 10, output_tokens)
         reaches = {one.offer.provider.name: Reach(f"https://{one.offer.provider.name}.example", "k") for one in chosen}
         return OpenCall(

@@ -1,7 +1,6 @@
 """Whom a call asks, in which order, how often, for how long, and what its client is told when nobody answers."""
 
 import asyncio
-import contextlib
 from dataclasses import replace
 
 import pytest
@@ -26,7 +25,6 @@ from aig.errors import (
     UpstreamTimeout,
 )
 from aig.modalities.upstream import Upstream
-from aig.modalities.usage import Usage
 from aig.ports import Adapter, StoreBusy
 from tests.unit.calls import HANGS, Scene, candidate
 
@@ -335,6 +333,14 @@ class TestWhatTheClientIsTold:
     async def test_a_request_that_is_too_large_for_the_provider(self) -> None:
         assert isinstance(await failure(Scene(a=[UpstreamError("rejected", status=413)])), RequestTooLarge)
 
+    @pytest.mark.parametrize(("short", "told"), [(True, "a smaller max_tokens"), (False, "a smaller request")])
+    async def test_who_waited_in_vain_is_told_what_would_help(self, short: bool, told: str) -> None:
+        scene = Scene(a=[UpstreamError("timeout")])
+        call = scene.call()
+        with pytest.raises(UpstreamTimeout) as raised:
+            await attempt_each(replace(call, demand=replace(call.demand, may_be_short=short)), scene.start)
+        assert raised.value.message.endswith(f"or {told}.")
+
     async def test_a_test_model_alarms_nobody(self) -> None:
         scene = Scene(a=[KEY])
         tested = candidate("a")
@@ -381,6 +387,16 @@ class TestUpstream:
         assert reasoning.timeouts.first_byte == REASONING_FIRST_BYTE_S > plain.timeouts.first_byte
         assert reasoning.timeouts.idle == REASONING_IDLE_S > plain.timeouts.idle
 
+    @pytest.mark.parametrize(("left", "seconds"), [(ANSWER_S, ANSWER_S - 1.0), (5.0, 4.5)])
+    async def test_an_adapter_gives_up_before_the_attempt_is_over(self, left: float, seconds: float) -> None:
+        scene = Scene(a=["well"])
+        call = scene.call()
+        scene.clock.time += ANSWER_S - left
+        await attempt_each(call, scene.start)
+        (seen,) = scene.upstreams
+        assert seen.timeouts.total == pytest.approx(seconds)
+        assert seen.timeouts.first_byte == pytest.approx(min(30.0, seconds))
+
 
 class TestUnasked:
     """What an adapter refuses because its wire cannot do it, another's may."""
@@ -404,30 +420,6 @@ class TestUnasked:
         scene = Scene(a=[KEY], b=[self.CANNOT])
         assert isinstance(await failure(scene), ProviderUnavailable)
         assert scene.asked == ["a", "b"]
-
-
-class TestLosses:
-    @pytest.mark.parametrize(
-        ("error", "amounts"),
-        [
-            (UpstreamError("timeout"), [2000]),
-            (UpstreamError("malformed"), [2000]),
-            (UpstreamError("unavailable", status=500, usage=Usage({"input_tokens": 7})), [7000]),
-            (DOWN, []),
-            (LOST, []),
-            (REFUSED, []),
-        ],
-        ids=str,
-    )
-    async def test_what_came_to_nothing_may_be_billed(self, error: UpstreamError, amounts: list[int]) -> None:
-        scene = Scene(a=[error], b=["well"])
-        call = scene.call()  # ten bytes are two tokens, at a thousandth of a cent
-        with contextlib.suppress(AIGError):
-            await attempt_each(call, scene.start)
-        assert [loss.amount for loss in call.losses] == amounts
-        assert {(loss.reason, loss.provider, loss.request_id) for loss in call.losses} <= {
-            ("abandoned_attempt", "a", "req_1")
-        }
 
 
 class TestPatience:

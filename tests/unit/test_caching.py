@@ -13,8 +13,10 @@ from aig.call import Gateway, Options
 from aig.catalog.model import Catalog
 from aig.modalities import chat_body
 from aig.modalities.usage import Usage
+from aig.money.pricing import charge
+from aig.money.units import Nano
 from aig.ports import Lease
-from tests.unit.calls import CALLER, Scene, candidate
+from tests.unit.calls import CALLER, PRICES, Scene, candidate
 
 KEY = "acct_1#key"
 USAGE = Usage({"input_tokens": 10})
@@ -132,6 +134,30 @@ async def test_so_it_is_with_one_that_is_short_of_money() -> None:
     poor = replace(call, output_tokens=499)
     await turn.keep(poor, call.candidates[0], USAGE, WHOLE)
     assert "store" not in store.done
+
+
+async def test_so_it_is_with_one_that_cost_more_than_was_held() -> None:
+    """Its hit would be a tenth of its price, which is more than a tenth of what was paid for it."""
+    scene, gateway = stage(store := Store())
+    turn = Turn(gateway, store, KEY)
+    await turn.find()
+    waiting = asyncio.create_task(Turn(gateway, store, KEY).find())
+    await asyncio.sleep(0)
+    call = scene.call()
+    price = charge(USAGE, PRICES)
+    await turn.keep(replace(call, hold=replace(call.hold, amount=Nano(price - 1))), call.candidates[0], USAGE, WHOLE)
+    assert await waiting is None
+    assert "store" not in store.done
+
+
+async def test_one_that_cost_all_that_was_held_is_kept() -> None:
+    scene, gateway = stage(store := Store())
+    turn = Turn(gateway, store, KEY)
+    await turn.find()
+    call = scene.call()
+    exact = replace(call, hold=replace(call.hold, amount=charge(USAGE, PRICES)))
+    await turn.keep(exact, call.candidates[0], USAGE, WHOLE)
+    assert "store" in store.done
 
 
 async def test_who_has_waited_for_a_lease_long_enough_makes_an_answer_of_its_own() -> None:

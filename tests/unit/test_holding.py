@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from aig.call import Gateway
-from aig.catalog.model import IMAGE_TOKENS
+from aig.catalog.model import IMAGE_TOKENS, builtin
 from aig.catalog.routing import Candidate
 from aig.errors import AIGError, BudgetExceeded, RateLimited
 from aig.events import Event
@@ -15,9 +15,13 @@ from aig.holding import DEFAULT_MAX_OUTPUT, HOLD_TTL_S, IN_FLIGHT_RETRY_AFTER_S,
 from aig.keys import Caller
 from aig.limits import FreeTier, Limits
 from aig.modalities.demand import Demand
+from aig.modalities.files import Document
+from aig.modalities.ocr import OcrRequest
+from aig.modalities.speak import SpeakRequest
+from aig.modalities.usage import Usage
 from aig.money.hold import Hold, Settlement, settle
 from aig.money.ledger import Spend, Wallet
-from aig.money.pricing import Prices
+from aig.money.pricing import Prices, charge
 from aig.money.units import Nano, Pico
 from aig.ports import HoldRefused, Limit, StoreBusy
 from aig.thresholds import Marker
@@ -129,6 +133,35 @@ async def test_nor_than_its_provider_takes_and_the_answer_no_longer() -> None:
     assert hold.amount == (5_000 * 1_000 + 200 * 2_000) * 105 // 100
 
 
+READERS = [
+    candidate
+    for model in builtin().models.values()
+    for candidate in (Candidate(model, offer) for offer in model.offers)
+    if {"ocr", "files"} <= model.capabilities and "input_tokens" in candidate.offer.prices.rates and not model.sandbox
+]
+
+
+@pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.key)
+async def test_a_document_to_be_read_is_as_long_as_the_models_context(reader: Candidate) -> None:
+    """The pages of a PDF are no bound of the text that is in them."""
+    request = OcrRequest((reader.model.slug,), Document(b"%PDF", "application/pdf", 1))
+    hold, _ = await take(Wallets(), reader, demand=request.demand)
+    full = Usage({"input_tokens": reader.context, "output_tokens": min(DEFAULT_MAX_OUTPUT, reader.max_output)})
+    assert hold.amount >= charge(full, reader.offer.prices)
+
+
+async def test_speech_with_instructions_is_as_long_as_the_model_can_make_it() -> None:
+    model = builtin().models["openai/gpt-4o-mini-tts"]
+    speaker = Candidate(model, model.offers[0])
+    slow = SpeakRequest((model.slug,), "Hello.", instructions="Pause for a minute after each word.")
+    hold, output = await take(Wallets(), speaker, demand=slow.demand)
+    assert output == speaker.max_output
+    spoken = Usage({"input_tokens": 16, "output_audio_tokens": speaker.max_output})
+    assert hold.amount >= charge(spoken, speaker.offer.prices)
+    plain, _ = await take(Wallets(), speaker, demand=replace(slow, instructions=None).demand)
+    assert plain.amount < hold.amount
+
+
 async def test_of_many_inputs_each_has_a_context_of_its_own() -> None:
     many = replace(DEMAND, input_tokens=10**9, inputs=3, output_tokens=0)
     hold, output = await take(Wallets(), demand=many)
@@ -209,6 +242,15 @@ async def test_why_not(wallets: Wallets, refused: set[Limit], caller: Caller, co
     spent = caller is OF_SUB and code == "spend_cap_reached"
     expected = ["subaccount.spend.exceeded"] * spent + ["balance.exhausted"] * (code == "insufficient_balance")
     assert [event.type for event in wallets.told] == expected
+
+
+@pytest.mark.parametrize(("short", "told"), [(True, "a smaller max_tokens"), (False, "a smaller request")])
+async def test_an_empty_wallet_says_what_would_help(short: bool, told: str) -> None:
+    wallets = Wallets(1000)
+    wallets.refuses = [{"balance"}]
+    with pytest.raises(BudgetExceeded) as raised:
+        await take(wallets, demand=replace(DEMAND, may_be_short=short))
+    assert raised.value.message.endswith(f"or send {told}.")
 
 
 async def test_a_sub_account_is_not_told_of_the_accounts_balance() -> None:

@@ -6,6 +6,7 @@ boto3 blocks, so every call runs in a thread of this module's own. The reasons f
 import asyncio
 import base64
 import contextlib
+import math
 import re
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
@@ -35,6 +36,7 @@ from aig_providers.wire import GRACE_S, count, within
 T = TypeVar("T")
 
 CONNECTIONS = 50
+HALF_MINUTE_S = 30
 _THREADS = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="bedrock")
 _REGION = re.compile(r"https://[a-z-]+(?:-fips)?\.([a-z]{2}(?:-[a-z]+)+-\d)\.")
 _FINISH: Mapping[str, str] = {
@@ -77,6 +79,11 @@ def _client(endpoint: str, connect_s: float, read_s: float) -> Any:
     )
     name = region[1] if region else None
     return boto3.Session().client("bedrock-runtime", region_name=name, endpoint_url=endpoint, config=config)
+
+
+def _read_s(total: float) -> float:
+    """In half minutes, where it is more than one: each call has a time of its own, and a client is dear to make."""
+    return total if total < HALF_MINUTE_S else math.ceil(total / HALF_MINUTE_S) * HALF_MINUTE_S
 
 
 async def _in_thread(work: Callable[[], T]) -> T:
@@ -283,7 +290,7 @@ class BedrockChat:
         arguments, timeouts = converse_arguments(upstream, request, max_output_tokens), upstream.timeouts
 
         def ask() -> Any:
-            return _client(upstream.base_url, timeouts.connect, timeouts.total).converse(**arguments)
+            return _client(upstream.base_url, timeouts.connect, _read_s(timeouts.total)).converse(**arguments)
 
         return parse_response(await within(timeouts.total, _in_thread(ask)), int(time.time()))
 
@@ -319,7 +326,7 @@ class BedrockEmbed:
             body = to_json(embed_body(request, batch))
 
             def ask() -> bytes:
-                client = _client(upstream.base_url, timeouts.connect, timeouts.total)
+                client = _client(upstream.base_url, timeouts.connect, _read_s(timeouts.total))
                 answer = client.invoke_model(modelId=upstream.model_id, body=body, contentType="application/json")
                 payload: bytes = answer["body"].read()
                 return payload

@@ -15,7 +15,7 @@ from starlette.routing import request_response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aig.errors import AIGError, InternalError, Overloaded
-from aig.http.errors import error_response, of_status
+from aig.http.errors import BrokenOff, error_response, of_status
 from aig.http.headers import TRACE_KEY, trace_id
 from aig.ids import Ids
 from aig.ports import StoreBusy, Telemetry
@@ -25,7 +25,10 @@ YOUNG_OBJECTS = 20_000  # of some calls at a time
 
 
 class Envelope:
-    """Outermost: puts the request id on the answer, and turns what nobody caught into a typed 500."""
+    """Outermost: puts the request id on the answer, and turns what nobody caught into a typed 500.
+
+    BrokenOff is the server's to see, and nobody's alarm.
+    """
 
     def __init__(self, app: ASGIApp, ids: Ids, telemetry: Telemetry) -> None:
         self._app = app
@@ -51,6 +54,8 @@ class Envelope:
 
         try:
             await self._app(scope, receive, send_with_id)
+        except BrokenOff:
+            raise
         except Exception as error:
             self._telemetry.alarm("UnhandledError", trace_id=trace, error=type(error).__name__, where=_where(error))
             if started:

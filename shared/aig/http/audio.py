@@ -7,27 +7,45 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
+from aig.errors import AIGError
+from aig.http.errors import BrokenOff
 from aig.http.patient import PatientWriter
 from aig.patience import Patience
+
+# What is left of the time that speech may take is the provider's: nobody gets speech for nothing by reading it slowly.
+READING_S = 600.0
+PART_BYTES = 16 * 1024  # what a client may take as long over as the writer is patient
 
 
 class AudioStream(Response):
     """Takes the pieces to their end whether or not the client does, for the charge is in the last step.
 
-    Audio has no room for an error: one that breaks off raises, and the body stays without its end.
+    Audio has no room for an error: one that breaks off raises BrokenOff, and the body stays without its end.
     """
 
-    def __init__(self, pieces: AsyncGenerator[bytes, None], media_type: str, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        pieces: AsyncGenerator[bytes, None],
+        media_type: str,
+        headers: Mapping[str, str],
+        *,
+        reading: float = READING_S,
+    ) -> None:
         super().__init__(None, 200, {"cache-control": "no-cache", **headers}, media_type)
         del self.headers["content-length"]
         self._pieces = pieces
+        self._reading = reading
 
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        writer = PatientWriter(send)
+        writer = PatientWriter(send, in_all=self._reading)
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         with contextlib.closing(Patience()) as patience:
-            async with contextlib.aclosing(self._pieces) as pieces:
-                async for piece in pieces:
-                    await writer.write(piece, patience)
+            try:
+                async with contextlib.aclosing(self._pieces) as pieces:
+                    async for piece in pieces:
+                        for at in range(0, len(piece), PART_BYTES):
+                            await writer.write(piece[at : at + PART_BYTES], patience)
+            except AIGError as error:
+                raise BrokenOff(error.code) from None
             await writer.write(b"", patience, more=False)

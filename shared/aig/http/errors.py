@@ -9,6 +9,13 @@ from aig.errors import AIGError, InternalError, InvalidRequest, MethodNotAllowed
 from aig.limits import Rate
 
 
+class BrokenOff(Exception):
+    """Ends an answer whose head is sent in the middle of its body: the server closes the connection.
+
+    That is how a client sees that the body is not whole. It is settled and told by then, and nobody's bug.
+    """
+
+
 def error_body(error: AIGError, trace_id: str) -> dict[str, Any]:
     """OpenAI's shape, with the id to quote to support."""
     return {

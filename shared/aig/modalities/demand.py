@@ -44,6 +44,11 @@ class Demand:
     image_hosts: frozenset[str] = frozenset()
 
     @property
+    def smaller(self) -> str:
+        """What a client is told to send in its place, where this is too much."""
+        return "a smaller max_tokens" if self.may_be_short else "a smaller request"
+
+    @property
     def usual_input(self) -> int:
         """What its input usually comes to, in tokens; its upper bound is a token a byte."""
         read = USUAL_FILE if self.input_tokens >= UNBOUNDED_TOKENS else self.input_tokens // BYTES_PER_TOKEN

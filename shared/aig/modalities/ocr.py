@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from aig.modalities.cacheable import CacheForm
-from aig.modalities.demand import Demand
+from aig.modalities.demand import UNBOUNDED_TOKENS, Demand
 from aig.modalities.detect import PROMPT_TOKENS, Box
 from aig.modalities.files import Document, Picture, fingerprint
 from aig.modalities.upstream import Upstream
@@ -28,7 +28,7 @@ class OcrRequest:
         return Demand(
             models=self.models,
             capabilities=frozenset({"ocr", "files"} if document else {"ocr"}),
-            input_tokens=PROMPT_TOKENS,
+            input_tokens=UNBOUNDED_TOKENS if document else PROMPT_TOKENS,  # a page may hold any amount of text
             output_tokens=None,
             images=pages,
             counts={"pages": pages, "images": pages},

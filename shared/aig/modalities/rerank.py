@@ -26,16 +26,22 @@ class RerankRequest:
     preferences: Any = None
 
     @property
+    def search_units(self) -> int:
+        """An upper bound: tokens are taken for bytes."""
+        query = len(self.query.encode())
+        pieces = sum(-(-(query + len(text.encode())) // TOKENS_PER_DOCUMENT) or 1 for text in self.documents)
+        return -(-pieces // DOCUMENTS_PER_UNIT)
+
+    @property
     def demand(self) -> Demand:
         query, documents = len(self.query.encode()), [len(text.encode()) for text in self.documents]
-        pieces = sum(-(-(query + size) // TOKENS_PER_DOCUMENT) or 1 for size in documents)
         return Demand(
             models=self.models,
             capabilities=frozenset({"rerank"}),
             input_tokens=sum(query + size + 4 for size in documents),
             output_tokens=0,
             inputs=len(documents),
-            counts={"search_units": -(-pieces // DOCUMENTS_PER_UNIT)},
+            counts={"search_units": self.search_units},
             preferences=self.preferences or {},
         )
 
@@ -52,8 +58,7 @@ class RerankRequest:
 
     def estimate(self, _: "RerankResult") -> Usage:
         read = len(self.query.encode()) * len(self.documents) + sum(len(text.encode()) for text in self.documents)
-        units = -(-len(self.documents) // DOCUMENTS_PER_UNIT)
-        return Usage({"input_tokens": -(-read // BYTES_PER_TOKEN), "search_units": units}, estimated=True)
+        return Usage({"input_tokens": -(-read // BYTES_PER_TOKEN), "search_units": self.search_units}, estimated=True)
 
     def answer(self, result: "RerankResult", usage: Usage) -> dict[str, Any]:
         best_first = sorted(result.scores, key=lambda score: (-score.relevance, score.index))

@@ -49,7 +49,8 @@ class SpeakRequest:
             models=self.models,
             capabilities=frozenset({"speak"}),
             input_tokens=len(self.text.encode()) + len((self.instructions or "").encode()) + 16,
-            output_tokens=seconds * AUDIO_TOKENS_PER_S,
+            # Who is told how to speak may take any time over it.
+            output_tokens=None if self.instructions else seconds * AUDIO_TOKENS_PER_S,
             output_units=frozenset({"output_tokens", "output_audio_tokens"}),
             counts={"characters": len(self.text), "seconds": seconds},
             preferences=self.preferences or {},

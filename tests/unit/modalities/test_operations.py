@@ -163,6 +163,13 @@ def test_rerank_answers_with_the_best_first() -> None:
     assert RERANK.estimate(result).units == {"input_tokens": 11, "search_units": 1}
 
 
+@pytest.mark.parametrize("documents", [("x",), ("x",) * 101, ("x" * 1_000,) * 40, ("x" * 400,) * 100])
+def test_search_units_are_counted_as_they_are_held(documents: tuple[str, ...]) -> None:
+    request = replace(RERANK, documents=documents)
+    counted = request.estimate(RerankResult([], None)).units["search_units"]
+    assert counted == request.demand.counts["search_units"]
+
+
 def test_translations_keep_their_order_and_tell_the_language_that_was_found() -> None:
     result = TranslateResult([Translation("olá"), Translation("mundo grande", "en-US")], None)
     assert TRANSLATE.answer(result, Usage({"characters": 14}))["translations"] == [
