@@ -13,6 +13,7 @@ from aig.http.body import read_json
 from aig.http.form import FormShape, is_form, read_form
 from aig.http.headers import call_options, receipt_headers
 from aig.http.json_answer import JsonAnswer
+from aig.inputs import Inputs
 from aig.keys import Caller
 from aig.modalities import given, speak_body, transcribe_body, transcript
 from aig.modalities.given import Given
@@ -27,7 +28,7 @@ from functions.audio.reference import SPEECH, TRANSCRIPTIONS, TRANSLATIONS
 
 container = wiring.container()
 gateway = container.gateway(Registry())
-inputs = container.inputs(GuardedFetcher(gateway.resolver))
+inputs = Inputs(GuardedFetcher(gateway.resolver), container.files)
 authenticated = Authenticator(container.keys, container.secrets, container.clock)
 authenticate = authenticated("inference")
 app = create_app(

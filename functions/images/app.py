@@ -17,6 +17,7 @@ from aig.http.body import read_json
 from aig.http.form import Form, FormShape, is_form, read_form
 from aig.http.headers import call_options, receipt_headers
 from aig.http.json_answer import JsonAnswer
+from aig.inputs import Inputs
 from aig.keys import Caller
 from aig.modalities import image_body
 from aig.modalities.image import ImageRequest
@@ -33,7 +34,7 @@ _ENDINGS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
 
 container = wiring.container()
 gateway = container.gateway(Registry())
-inputs = container.inputs(GuardedFetcher(gateway.resolver))
+inputs = Inputs(GuardedFetcher(gateway.resolver), container.files)
 authenticated = Authenticator(container.keys, container.secrets, container.clock)
 authenticate = authenticated("inference")
 app = create_app(

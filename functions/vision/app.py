@@ -9,6 +9,7 @@ from aig.http.auth import Authenticator
 from aig.http.body import read_json
 from aig.http.headers import call_options, receipt_headers
 from aig.http.json_answer import JsonAnswer
+from aig.inputs import Inputs
 from aig.modalities import detect_body, ocr_body
 from aig.modalities.steering import named_models
 from aig_providers.fetch import GuardedFetcher
@@ -18,7 +19,7 @@ from functions.vision.reference import DETECTIONS, OCR
 
 container = wiring.container()
 gateway = container.gateway(Registry())
-inputs = container.inputs(GuardedFetcher(gateway.resolver))
+inputs = Inputs(GuardedFetcher(gateway.resolver), container.files)
 authenticated = Authenticator(container.keys, container.secrets, container.clock)
 authenticate = authenticated("inference")
 app = create_app(

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aig.attempts import Start, attempt_each, record_success
 from aig.caching import Turn, take_turn
@@ -20,7 +20,6 @@ from aig.keys import Caller
 from aig.modalities.cacheable import Cacheable
 from aig.modalities.chat import ChatRequest, ChatResult, estimate, output_text, usage_json
 from aig.modalities.demand import Demand
-from aig.modalities.given import Given
 from aig.modalities.operation import Operation, Result
 from aig.modalities.public_url import is_public_address
 from aig.modalities.upstream import Upstream
@@ -30,6 +29,9 @@ from aig.money import pricing
 from aig.money.ledger import Debit
 from aig.money.units import Nano, usd
 from aig.ports import Adapter, Resolver
+
+if TYPE_CHECKING:
+    from aig.modalities.given import Given
 
 T = TypeVar("T")
 ResultT = TypeVar("ResultT", bound=Result)
@@ -138,7 +140,7 @@ async def reach(gateway: Gateway, provider: Provider) -> Reach:
 
 
 async def admit(
-    gateway: Gateway, caller: Caller, models: tuple[str, ...], operation: str, files: Sequence[Given]
+    gateway: Gateway, caller: Caller, models: tuple[str, ...], operation: str, files: "Sequence[Given]"
 ) -> None:
     """Before files are fetched for a call: whether anybody could serve it, and it could be paid for. Raises AIGError.
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from aig.breaker import Opening
 from aig.cached import CachedAnswer
@@ -11,22 +11,24 @@ from aig.events import Event
 from aig.health import Minute
 from aig.keys import Caller, Credential
 from aig.limits import Limits
-from aig.modalities.chat import ChatAdapter
-from aig.modalities.classify import ClassifyAdapter
-from aig.modalities.detect import DetectAdapter
-from aig.modalities.embed import EmbedAdapter
-from aig.modalities.image import ImageAdapter
-from aig.modalities.moderate import ModerateAdapter
-from aig.modalities.ocr import OcrAdapter
-from aig.modalities.rerank import RerankAdapter
-from aig.modalities.speak import SpeakAdapter
-from aig.modalities.transcribe import TranscribeAdapter
-from aig.modalities.translate import TranslateAdapter
 from aig.money.hold import Hold, Settlement
 from aig.money.ledger import Credit, Debit, Loss, Refund, Spend, Wallet
 from aig.payments import Checkout, Phase, TopUp
 from aig.records import Record
 from aig.thresholds import Marker
+
+if TYPE_CHECKING:  # which adapters there are costs every function time at its start, and most of them ask none
+    from aig.modalities.chat import ChatAdapter
+    from aig.modalities.classify import ClassifyAdapter
+    from aig.modalities.detect import DetectAdapter
+    from aig.modalities.embed import EmbedAdapter
+    from aig.modalities.image import ImageAdapter
+    from aig.modalities.moderate import ModerateAdapter
+    from aig.modalities.ocr import OcrAdapter
+    from aig.modalities.rerank import RerankAdapter
+    from aig.modalities.speak import SpeakAdapter
+    from aig.modalities.transcribe import TranscribeAdapter
+    from aig.modalities.translate import TranslateAdapter
 
 
 class Keys(Protocol):
@@ -253,37 +255,37 @@ class Adapter(Protocol):
     """What a provider's module offers; a modality it does not serve is an attribute it does not have."""
 
     @property
-    def chat(self) -> ChatAdapter: ...
+    def chat(self) -> "ChatAdapter": ...
 
     @property
-    def embed(self) -> EmbedAdapter: ...
+    def embed(self) -> "EmbedAdapter": ...
 
     @property
-    def image(self) -> ImageAdapter: ...
+    def image(self) -> "ImageAdapter": ...
 
     @property
-    def transcribe(self) -> TranscribeAdapter: ...
+    def transcribe(self) -> "TranscribeAdapter": ...
 
     @property
-    def speak(self) -> SpeakAdapter: ...
+    def speak(self) -> "SpeakAdapter": ...
 
     @property
-    def moderate(self) -> ModerateAdapter: ...
+    def moderate(self) -> "ModerateAdapter": ...
 
     @property
-    def translate(self) -> TranslateAdapter: ...
+    def translate(self) -> "TranslateAdapter": ...
 
     @property
-    def classify(self) -> ClassifyAdapter: ...
+    def classify(self) -> "ClassifyAdapter": ...
 
     @property
-    def detect(self) -> DetectAdapter: ...
+    def detect(self) -> "DetectAdapter": ...
 
     @property
-    def ocr(self) -> OcrAdapter: ...
+    def ocr(self) -> "OcrAdapter": ...
 
     @property
-    def rerank(self) -> RerankAdapter: ...
+    def rerank(self) -> "RerankAdapter": ...
 
 
 class Adapters(Protocol):

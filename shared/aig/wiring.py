@@ -29,13 +29,11 @@ from aig.aws.usage import DynamoUsage
 from aig.aws.wallets import DynamoWallets
 from aig.call import Gateway
 from aig.catalog import model as catalog
-from aig.catalog.model import Catalog
 from aig.clock import Clock, SystemClock
 from aig.errors import InternalError
 from aig.ids import Ids
-from aig.inputs import Inputs
 from aig.limits import DAY_S, FreeTier
-from aig.ports import Adapters, Fetch, Secrets, Telemetry
+from aig.ports import Adapters, Secrets, Telemetry
 from aig.topups import TopUpPorts
 from aig.traffic import Traffic
 
@@ -69,13 +67,13 @@ class Container:
     clock: Clock
     ids: Ids
     free_tier: FreeTier | None
-    catalog: Catalog
+    there: Mapping[str, Sequence[str]]  # which of a provider's models there are, by the variable that says so
     stage: str  # of the REST API: the first segment of its URL
 
     def gateway(self, adapters: Adapters) -> Gateway:
         """The metered call's needs, with the adapters that the function brings."""
         return Gateway(
-            catalog=self.catalog,
+            catalog=catalog.builtin().narrowed(self.there),
             adapters=adapters,
             secrets=self.secrets,
             keys=self.keys,
@@ -96,10 +94,6 @@ class Container:
         if pepper is None:
             raise InternalError("The gateway has no key pepper. The operator has to set it.", code="not_configured")
         return links.link_key(pepper)
-
-    def inputs(self, fetch: Fetch) -> Inputs:
-        """What brings in the files that requests give."""
-        return Inputs(fetch, self.files)
 
     def top_up_ports(self) -> TopUpPorts:
         """What top-ups need."""
@@ -135,13 +129,6 @@ def _free_tier(text: str) -> FreeTier | None:
     model, requests, until = text.split()
     last_day = datetime.fromisoformat(until).replace(tzinfo=UTC)
     return FreeTier(model, int(requests), int(last_day.timestamp()) + DAY_S)
-
-
-def _catalog(env: Mapping[str, str]) -> Catalog:
-    whole = catalog.builtin()
-    variables = {name: env.get(provider.models_variable) for name, provider in whole.providers.items()}
-    there = {name: names.split(",") for name, names in variables.items() if names}
-    return whole.narrowed(there) if there else whole
 
 
 def _cache(
@@ -203,6 +190,8 @@ def container(
         clock=clock,
         ids=Ids(clock),
         free_tier=free_tier,
-        catalog=_catalog(env),
+        there={
+            name: value.split(",") for name, value in env.items() if value and name.endswith(catalog.MODELS_VARIABLE)
+        },
         stage=env.get("AIG_STAGE", ""),
     )

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import httpx
 
+from aig.inputs import Inputs
 from aig_providers.fetch import GuardedFetcher
 from aig_providers.sandbox_drawing import picture
 from tests.apps import App
@@ -131,8 +132,8 @@ async def uploaded(files: App, account: Account, data: bytes) -> str:
 
 def fetches_from_loopback(app: App) -> None:
     """Lets its URLs lead to this machine, as on one's own."""
-    module = app.module
-    module.inputs = module.container.inputs(GuardedFetcher(module.gateway.resolver, allow_loopback=True))  # type: ignore[attr-defined]
+    module: Any = app.module
+    module.inputs = Inputs(GuardedFetcher(module.gateway.resolver, allow_loopback=True), module.container.files)
 
 
 def error_of(response: httpx.Response) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from aig.modalities.usage import Unit
 from aig.money.pricing import Prices
 
 CATALOG_FILE = "catalog.json"
+MODELS_VARIABLE = "_MODELS"  # what the names of these variables end in
 
 
 IMAGE_TOKENS = 16_384  # at most, of a picture; a model that counts more says so in its row
@@ -65,7 +66,7 @@ class Provider:
     @property
     def models_variable(self) -> str:
         """Names those of its models that are there, by its own ids, with commas between; without it all are."""
-        return f"{self._variables}_MODELS"
+        return f"{self._variables}{MODELS_VARIABLE}"
 
     @property
     def _variables(self) -> str:
@@ -154,11 +155,15 @@ class Catalog:
         return found
 
     def narrowed(self, there: Mapping[str, Collection[str]]) -> "Catalog":
-        """Without what a provider named here has not: `there` has the ids of its models that it serves."""
+        """Without what a provider has not: `there` has the ids of the models that it serves, by its variable."""
+        if not there:
+            return self
         models: dict[str, Model] = {}
         for model in self.models.values():
             offers = tuple(
-                offer for offer in model.offers if offer.model_id in there.get(offer.provider.name, (offer.model_id,))
+                offer
+                for offer in model.offers
+                if offer.model_id in there.get(offer.provider.models_variable, (offer.model_id,))
             )
             if offers:
                 models[model.slug] = replace(model, offers=offers)

@@ -14,6 +14,7 @@ from aig.errors import ModelNotFound
 from aig.modalities.upstream import Timeouts
 from aig.money.pricing import Prices
 from aig.money.units import Pico
+from aig_providers.registry import Registry
 
 DATA: dict[str, Any] = {
     "providers": {
@@ -89,14 +90,14 @@ def test_the_variable_that_overrides_a_base_url(catalog: Catalog) -> None:
 
 def test_what_a_provider_has_not_is_not_there(catalog: Catalog) -> None:
     assert catalog.providers["bare-one"].models_variable == "AIG_BARE_ONE_MODELS"
-    assert "vendor/one" in catalog.narrowed({"full": ["one-v1"]}).models
-    assert "vendor/one" not in catalog.narrowed({"full": ["another"]}).models
-    assert "vendor/one" in catalog.narrowed({"bare-one": ["another"]}).models
+    assert "vendor/one" in catalog.narrowed({"AIG_FULL_MODELS": ["one-v1"]}).models
+    assert "vendor/one" not in catalog.narrowed({"AIG_FULL_MODELS": ["another"]}).models
+    assert "vendor/one" in catalog.narrowed({"AIG_BARE_ONE_MODELS": ["another"]}).models
 
 
 def test_the_environment_says_what_is_there() -> None:
-    whole = wiring.container({}).catalog
-    some = wiring.container({"AIG_LOCAL_MODELS": "minilm-l6-v2,piper-joe"}).catalog
+    whole = wiring.container({}).gateway(Registry()).catalog
+    some = wiring.container({"AIG_LOCAL_MODELS": "minilm-l6-v2,piper-joe"}).gateway(Registry()).catalog
     assert {slug for slug in some.models if slug.startswith("local/")} == {"local/minilm-l6-v2", "local/piper-joe"}
     assert some.models.keys() == whole.models.keys() - {slug for slug in whole.models if slug.startswith("local/")} | {
         "local/minilm-l6-v2",
