@@ -13,7 +13,6 @@ from aig.errors import InvalidRequest
 from aig.modalities import image_header, json_schema
 from aig.modalities.chat import ChatRequest, Media, reasoning_field
 from aig.modalities.chat_types import ChatBody
-from aig.modalities.media import audio as clips
 from aig.modalities.public_url import public_host
 from aig.modalities.steering import check, named_models, schema
 
@@ -164,6 +163,8 @@ def _check_messages(messages: list[dict[str, Any]], capabilities: set[str]) -> M
 
 def _longest_seconds(clip: bytes) -> int | None:
     """None for a clip that tells nobody how long it is, or is in a form that nobody here knows."""
+    from aig.modalities.media import audio as clips  # 20 ms of a cold start, for what few chats bring with them
+
     try:
         seconds = clips.read(clip).seconds
     except ValueError:
