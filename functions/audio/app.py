@@ -17,7 +17,6 @@ from aig.inputs import Inputs
 from aig.keys import Caller
 from aig.modalities import given, speak_body, transcribe_body, transcript
 from aig.modalities.given import Given
-from aig.modalities.steering import named_models
 from aig.modalities.transcript import Segment
 from aig.pipeline import Answer
 from aig.records import Operation
@@ -54,7 +53,7 @@ async def _heard(request: Request, caller: Caller, operation: Operation) -> Resp
     sent, file = await _sent(request)
     checked = transcribe_body.checked(sent)
     recording = given.given(checked, ("url",), file=file)
-    await pipeline.admit(gateway, caller, named_models(checked), "transcribe", [recording])
+    await pipeline.admit(gateway, caller, checked, frozenset({"transcribe"}), [recording])
     sound = await inputs.sound(recording, caller)
     body = transcribe_body.request(checked, sound, into_english=operation == "audio.translations")
     options = call_options(request, caller, operation, sent)

@@ -1,7 +1,6 @@
 """POST /v1/images/generations and /v1/images/edits."""
 
 import base64
-import time
 from typing import Any
 
 from starlette.requests import Request
@@ -21,7 +20,6 @@ from aig.inputs import Inputs
 from aig.keys import Caller
 from aig.modalities import image_body
 from aig.modalities.image import ImageRequest
-from aig.modalities.steering import named_models
 from aig.ports import StoreBusy
 from aig.records import Operation
 from aig_providers.fetch import GuardedFetcher
@@ -70,7 +68,7 @@ async def create_image_edit(request: Request) -> Response:
             code="invalid_value" if given else "missing_required_parameter",
             param="image",
         )
-    await pipeline.admit(gateway, caller, named_models(checked), "image", [*given, *masks])
+    await pipeline.admit(gateway, caller, checked, frozenset({"image", "edit"}), [*given, *masks])
     loaded = await inputs.pictures([*given, *masks], caller)
     body = image_body.request(checked, loaded[: len(given)], loaded[-1] if masks else None)
     return await _made(request, caller, "images.edits", form.fields, body)
@@ -83,7 +81,7 @@ async def _made(
     answer = await pipeline.operate(gateway, caller, body, options, lambda to, at: to.image.image(at, body))
     inline = _is_inline(sent.get("response_format"), answer.receipt)
     data = [_inline(one) if inline else await _linked(request, caller, one) for one in answer.body["data"]]
-    body_ = {"created": int(time.time()), **answer.body, "data": data}
+    body_ = {"created": int(container.clock.now()), **answer.body, "data": data}
     return JsonAnswer(body_, receipt_headers(answer.receipt))
 
 

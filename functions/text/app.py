@@ -11,7 +11,6 @@ from aig.http.headers import call_options, receipt_headers
 from aig.http.json_answer import JsonAnswer
 from aig.inputs import Inputs
 from aig.modalities import classify_body, moderate_body, rerank_body, translate_body
-from aig.modalities.steering import named_models
 from aig_providers.fetch import GuardedFetcher
 from aig_providers.registry import Registry
 from aig_providers.wire import CLIENT
@@ -33,7 +32,7 @@ async def create_moderation(request: Request) -> Response:
     sent = await read_json(request)
     checked = moderate_body.checked(sent)
     given = moderate_body.pictures(checked)
-    await pipeline.admit(gateway, caller, named_models(checked), "moderate", given)
+    await pipeline.admit(gateway, caller, checked, frozenset({"moderate", "vision"}), given)
     body = moderate_body.request(checked, await inputs.pictures(given, caller))
     options = call_options(request, caller, "moderations", sent)
     answer = await pipeline.operate(gateway, caller, body, options, lambda to, at: to.moderate.moderate(at, body))

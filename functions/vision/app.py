@@ -11,7 +11,6 @@ from aig.http.headers import call_options, receipt_headers
 from aig.http.json_answer import JsonAnswer
 from aig.inputs import Inputs
 from aig.modalities import detect_body, ocr_body
-from aig.modalities.steering import named_models
 from aig_providers.fetch import GuardedFetcher
 from aig_providers.registry import Registry
 from aig_providers.wire import CLIENT
@@ -33,7 +32,7 @@ async def create_ocr(request: Request) -> Response:
     sent = await read_json(request)
     checked = ocr_body.checked(sent)
     source = ocr_body.source(checked)
-    await pipeline.admit(gateway, caller, named_models(checked), "ocr", [source])
+    await pipeline.admit(gateway, caller, checked, frozenset({"ocr"}), [source])
     body = ocr_body.request(checked, await inputs.picture_or_document(source, caller))
     options = call_options(request, caller, "ocr", sent)
     answer = await pipeline.operate(gateway, caller, body, options, lambda to, at: to.ocr.ocr(at, body))
@@ -46,7 +45,7 @@ async def create_detection(request: Request) -> Response:
     sent = await read_json(request)
     checked = detect_body.checked(sent)
     picture = detect_body.picture(checked)
-    await pipeline.admit(gateway, caller, named_models(checked), "detect", [picture])
+    await pipeline.admit(gateway, caller, checked, frozenset({"detect"}), [picture])
     body = detect_body.request(checked, await inputs.picture(picture, caller))
     options = call_options(request, caller, "detections", sent)
     answer = await pipeline.operate(gateway, caller, body, options, lambda to, at: to.detect.detect(at, body))

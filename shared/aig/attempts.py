@@ -230,6 +230,7 @@ def _upstream(call: OpenCall, candidate: Candidate, patience: float) -> Upstream
         session=f"{call.caller.key_id}/{call.options.session}",
         max_tokens_field=provider.max_tokens_field,
         quirks=provider.quirks | offer.quirks,
+        max_output=call.max_output(candidate),
         max_batch=offer.max_batch,
         max_batch_tokens=offer.max_batch_tokens,
         dimensions=model.dimensions[0] if model.dimensions else None,
@@ -242,8 +243,9 @@ def _book_loss(call: OpenCall, candidate: Candidate, error: UpstreamError) -> No
     """What an attempt that came to nothing costs us all the same: what it tells, or what it may be billed for."""
     usage = error.usage
     if usage is None and error.kind in ("timeout", "malformed") and not candidate.model.sandbox:
-        read = min(call.demand.usual_input, candidate.context)
-        usage = Usage({"input_tokens": read, **call.demand.counts}, estimated=True)
+        usual = call.demand.usual_units
+        read = min(usual["input_tokens"], candidate.context)
+        usage = Usage({**usual, "input_tokens": read}, estimated=True)
     if usage is not None:
         cost = upstream_cost(call.priced(candidate, usage), call.hold.prices[candidate.key])
         call.losses.append(call.loss(candidate, cost, "abandoned_attempt"))

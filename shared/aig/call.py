@@ -139,7 +139,8 @@ class OpenCall:
                     count=usage.units[unit],
                 )
             usage = replace(usage, units={unit: n for unit, n in usage.units.items() if unit not in unpriced})
-        if usage.estimated and {unit for unit, count in usage.units.items() if count} <= COUNTED_EXACTLY:
+        counted = {unit for unit, count in usage.units.items() if count}
+        if usage.estimated and counted and counted <= COUNTED_EXACTLY:
             return replace(usage, estimated=False)
         return usage
 

@@ -142,7 +142,7 @@ UpstreamKind = Literal[
 class UpstreamError(Exception):
     """What a provider did, in our words. Carries no provider text: `code` and `param` are slugs it sent, checked.
 
-    `message` is there where the provider is a server of ours, whose words are for clients.
+    `message` is for the client: an adapter's own words, or those of a server of ours.
     """
 
     RETRYABLE: ClassVar[frozenset[str]] = frozenset(

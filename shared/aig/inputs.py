@@ -1,6 +1,5 @@
 """Files that requests give, brought in and looked at: what a model gets is of a type and a size that are known."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ from aig.modalities.media import check, limits, pdf
 from aig.modalities.media.inline import from_base64, from_data_url
 from aig.ports import Fetch, Uploads
 
-MAX_FETCHED = 4  # pictures of one request, at once
+MAX_FETCHED = 4  # pictures of one request by URL, each of which may take a quarter of a minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +32,16 @@ class Inputs:
                 f"A request takes at most {MAX_FETCHED} pictures by URL. Send the others inline.",
                 param=by_url[-1].param,
             )
-        found = await asyncio.gather(*(self.picture(one, caller) for one in given))
-        if sum(len(one.data) for one in found) > limits.MAX_IMAGE_BYTES:
-            raise RequestTooLarge(
-                f"In all the pictures are larger than {limits.MAX_IMAGE_BYTES >> 20} MB. Send less.",
-                param=given[-1].param,
-            )
+        found: list[Picture] = []
+        room = limits.MAX_IMAGE_BYTES
+        for one in given:  # one after the other: what is there at once is never more than there may be in all
+            found.append(await self.picture(one, caller))
+            room -= len(found[-1].data)
+            if room < 0:
+                raise RequestTooLarge(
+                    f"In all the pictures are larger than {limits.MAX_IMAGE_BYTES >> 20} MB. Send less.",
+                    param=one.param,
+                )
         return found
 
     async def picture_or_document(self, given: Given, caller: Caller) -> Picture | Document:

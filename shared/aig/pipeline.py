@@ -22,6 +22,7 @@ from aig.modalities.chat import ChatRequest, ChatResult, estimate, output_text, 
 from aig.modalities.demand import Demand
 from aig.modalities.operation import Operation, Result
 from aig.modalities.public_url import is_public_address
+from aig.modalities.steering import named_models
 from aig.modalities.upstream import Upstream
 from aig.modalities.usage import Usage
 from aig.money import hold as money
@@ -140,15 +141,22 @@ async def reach(gateway: Gateway, provider: Provider) -> Reach:
 
 
 async def admit(
-    gateway: Gateway, caller: Caller, models: tuple[str, ...], operation: str, files: "Sequence[Given]"
+    gateway: Gateway,
+    caller: Caller,
+    body: Mapping[str, Any],
+    capabilities: frozenset[str],
+    files: "Sequence[Given]",
+    routing: Routing = "auto",
 ) -> None:
-    """Before files are fetched for a call: whether anybody could serve it, and it could be paid for. Raises AIGError.
+    """Before files are fetched for a call: whether anybody could serve it, and there is money at all. Raises AIGError.
 
     What is with the request already costs nothing to look at: the call itself will tell.
     """
     if not any(file.elsewhere for file in files):
         return
-    chosen, _ = await _choose(gateway, caller, Demand(models, frozenset({operation}), 0, 0), "auto")
+    models = named_models(body)
+    demand = Demand(models, capabilities, 0, 0, preferences=body.get("provider") or {})
+    chosen, _ = await _choose(gateway, caller, demand, routing)
     free = gateway.free_tier is not None and gateway.free_tier.covers(models, gateway.clock.now())
     if free or not any(any(candidate.offer.prices.rates.values()) for candidate in chosen):
         return

@@ -131,6 +131,11 @@ def _free_tier(text: str) -> FreeTier | None:
     return FreeTier(model, int(requests), int(last_day.timestamp()) + DAY_S)
 
 
+def _there(env: Mapping[str, str]) -> Mapping[str, Sequence[str]]:
+    named = {name: value for name, value in env.items() if value and name.endswith(catalog.MODELS_VARIABLE)}
+    return {name: [one.strip() for one in value.split(",")] for name, value in named.items()}
+
+
 def _cache(
     env: Mapping[str, str], dynamodb: JsonApi, region: str, credentials: Credentials, clock: Clock
 ) -> DynamoCache | None:
@@ -190,8 +195,6 @@ def container(
         clock=clock,
         ids=Ids(clock),
         free_tier=free_tier,
-        there={
-            name: value.split(",") for name, value in env.items() if value and name.endswith(catalog.MODELS_VARIABLE)
-        },
+        there=_there(env),
         stage=env.get("AIG_STAGE", ""),
     )

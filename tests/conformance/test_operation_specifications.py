@@ -128,16 +128,16 @@ BY_CHAT = {
 @pytest.mark.parametrize("name", BY_CHAT)
 def test_what_is_asked_by_chat(name: str) -> None:
     asked, file = BY_CHAT[name], "openai/openapi.json"
-    responses = body(openai.build_request(to("m"), asked, vision.MAX_OUTPUT))
+    responses = body(openai.build_request(to("m"), asked, 16_384))
     assert complaints(file, "components/schemas/CreateResponse", responses) == []
-    completions = body(openai_compatible.build_request(to("m"), asked, vision.MAX_OUTPUT))
+    completions = body(openai_compatible.build_request(to("m"), asked, 16_384))
     assert complaints(file, "components/schemas/CreateChatCompletionRequest", completions) == []
     assert completions["response_format"]["json_schema"]["schema"] == responses["text"]["format"]["schema"]
 
 
 @pytest.mark.parametrize("name", BY_CHAT)
 def test_what_is_asked_of_gemini_by_chat(name: str) -> None:
-    made = json.loads(json.dumps(generate_body(to("m"), BY_CHAT[name], vision.MAX_OUTPUT)))
+    made = json.loads(json.dumps(generate_body(to("m"), BY_CHAT[name], 16_384)))
     check_google(made)
     assert made["generationConfig"]["responseJsonSchema"]["type"] == "object"
     assert made["generationConfig"]["temperature"] == 0

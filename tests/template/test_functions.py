@@ -27,8 +27,8 @@ FAMILIES = {
     "SweeperFunction": "sweeper",
     "UsageFunction": "usage",
 }
-TAKE_FILES = {"ImagesFunction", "AudioFunction", "TextFunction", "VisionFunction"}
-BEHIND_WEB_ADAPTER = {"ChatFunction", "EmbeddingsFunction"} | TAKE_FILES
+TAKE_FILES = {"ImagesFunction", "AudioFunction", "VisionFunction"}
+BEHIND_WEB_ADAPTER = {"ChatFunction", "EmbeddingsFunction", "TextFunction"} | TAKE_FILES
 LAYERS = ("DependenciesLayer", "ProvidersLayer", "SharedLayer")
 ENVIRONMENT = {
     "AIG_CORE_TABLE",

@@ -52,7 +52,8 @@ ALLOWED: Mapping[str, set[tuple[str, str]]] = {
         *METERED,
         *(("bedrock:InvokeModel", where) for where in BEDROCK),
     },
-    **{f"{family}FunctionRole": {*METERED, *LOOKS_AT_FILES} for family in ("Audio", "Text", "Vision")},
+    "TextFunctionRole": METERED,
+    **{f"{family}FunctionRole": {*METERED, *LOOKS_AT_FILES} for family in ("Audio", "Vision")},
     "ImagesFunctionRole": {*METERED, *LOOKS_AT_FILES, ("s3:PutObject", MADE)},
     "FilesFunctionRole": {
         ("dynamodb:GetItem", TABLE),

@@ -88,15 +88,19 @@ def parse_usage(raw: Any) -> Usage | None:
 
 
 def parse_response(payload: bytes, request: ImageRequest, read_usage: ReadUsage = parse_usage) -> ImageResult:
-    """The body of a 200. Raises UpstreamError if it has no pictures, more than were asked for, or what is none."""
+    """The body of a 200. Raises UpstreamError if it has no pictures, more than were asked for, or what is none.
+
+    They are billed all the same.
+    """
     body = parse_object(payload)
+    usage = read_usage(body.get("usage"))
     try:
         images = [_image(entry) for entry in body["data"]]
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise UpstreamError("malformed") from None
+        raise UpstreamError("malformed", usage=usage) from None
     if not 0 < len(images) <= request.n:
-        raise UpstreamError("malformed")
-    return ImageResult(images, read_usage(body.get("usage")))
+        raise UpstreamError("malformed", usage=usage)
+    return ImageResult(images, usage)
 
 
 def _image(entry: Mapping[str, Any]) -> Image:

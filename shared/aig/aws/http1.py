@@ -1,6 +1,6 @@
 """HTTP/1.1 as AWS needs it: whole requests and answers over connections that stay open, parsed by httptools.
 
-The JSON services take small POSTs; S3 takes GETs and PUTs of objects of up to 16 MB.
+The JSON services take small POSTs; S3 takes GETs and PUTs of objects of up to 25 MB.
 A general client takes 0.3 ms of CPU more for each of the two calls that every request makes, for redirects, cookies,
 proxies and compression that these services do not use (docs/decisions/0001).
 """

@@ -8,7 +8,7 @@ from aig.catalog.model import OPERATIONS, Catalog, Model, Offer
 from aig.errors import AIGError, Forbidden, InvalidRequest, ProviderUnavailable
 from aig.health import State
 from aig.modalities.demand import UNBOUNDED_TOKENS, Demand
-from aig.modalities.usage import COUNT_UNITS
+from aig.modalities.usage import OUTPUT_UNITS
 from aig.money.pricing import has_price, price_of
 
 Routing = Literal["auto", "cost", "speed", "quality"]
@@ -161,12 +161,10 @@ def _first_of_each(ranked: Sequence[Sequence[Candidate]]) -> Sequence[Candidate]
 def _expected_cost(offer: Offer, demand: Demand) -> int:
     """Pico-USD of a run of the usual size, for comparing."""
     rates = offer.prices.rates
-    read = max(1, demand.usual_input)
+    usual = demand.usual_units
     written = min(demand.output_tokens if demand.output_tokens is not None else EXPECTED_OUTPUT, EXPECTED_OUTPUT)
-    cost = sum(price * demand.counts.get(unit, 0) for unit, price in rates.items() if unit in COUNT_UNITS)
-    if has_price("input_tokens", rates):
-        cost += price_of("input_tokens", rates) * read
-    if written and has_price("output_tokens", rates):
+    cost = sum(price_of(unit, rates) * max(1, count) for unit, count in usual.items() if has_price(unit, rates))
+    if written and usual.keys().isdisjoint(OUTPUT_UNITS) and has_price("output_tokens", rates):
         cost += price_of("output_tokens", rates) * written * demand.samples
     return cost
 

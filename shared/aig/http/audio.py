@@ -38,14 +38,21 @@ class AudioStream(Response):
 
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        writer = PatientWriter(send, in_all=self._reading)
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        with contextlib.closing(Patience()) as patience:
-            try:
-                async with contextlib.aclosing(self._pieces) as pieces:
+        async with contextlib.aclosing(self._pieces) as pieces:
+            # Begun before anything can go wrong here: a generator that never began would not see its closing.
+            first = await anext(pieces, b"")
+            writer = PatientWriter(send, in_all=self._reading)
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            with contextlib.closing(Patience()) as patience:
+                try:
+                    await _write(writer, patience, first)
                     async for piece in pieces:
-                        for at in range(0, len(piece), PART_BYTES):
-                            await writer.write(piece[at : at + PART_BYTES], patience)
-            except AIGError as error:
-                raise BrokenOff(error.code) from None
-            await writer.write(b"", patience, more=False)
+                        await _write(writer, patience, piece)
+                except AIGError as error:
+                    raise BrokenOff(error.code) from None
+                await writer.write(b"", patience, more=False)
+
+
+async def _write(writer: PatientWriter, patience: Patience, piece: bytes) -> None:
+    for at in range(0, len(piece), PART_BYTES):
+        await writer.write(piece[at : at + PART_BYTES], patience)

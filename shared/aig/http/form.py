@@ -8,6 +8,7 @@ from typing import Any
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
+from starlette.types import Message, Receive
 
 from aig.errors import InvalidRequest, RequestTooLarge, UnsupportedMediaType
 from aig.http.body import MAX_BODY_BYTES, parse_object
@@ -62,12 +63,11 @@ async def read_form(request: Request, shape: FormShape) -> Form:
     charset = re.search(r"charset\s*=\s*\"?([^\";\s]*)", parameters, re.IGNORECASE)
     if charset and charset[1].lower() not in ("utf-8", "utf8"):  # some codecs take minutes for what is made for them
         raise UnsupportedMediaType("The form's fields must be UTF-8. Send it without a charset.")
-    if int(request.headers.get("content-length") or 0) > MAX_BODY_BYTES:
-        raise too_large()
     fields: dict[str, Any] = {}
     files: dict[str, list[bytes]] = {}
     try:
-        async with request.form(max_files=MAX_FILES, max_fields=MAX_FIELDS, max_part_size=MAX_BODY_BYTES) as form:
+        limited = Request(request.scope, _limited(request.receive))
+        async with limited.form(max_files=MAX_FILES, max_fields=MAX_FIELDS, max_part_size=MAX_BODY_BYTES) as form:
             for key, value in form.multi_items():
                 name = key.removesuffix("[]")
                 if isinstance(value, UploadFile):
@@ -85,9 +85,22 @@ async def read_form(request: Request, shape: FormShape) -> Form:
     for name in shape.objects:
         if name in fields:
             fields[name] = parse_object(fields[name].encode())
-    if sum(len(data) for each in files.values() for data in each) > MAX_BODY_BYTES:
-        raise too_large()
     return Form(fields, files)
+
+
+def _limited(receive: Receive) -> Receive:
+    """The same body, as far as it may go."""
+    length = 0
+
+    async def receive_some() -> Message:
+        nonlocal length
+        message = await receive()
+        length += len(message.get("body", b""))
+        if length > MAX_BODY_BYTES:
+            raise too_large()
+        return message
+
+    return receive_some
 
 
 def _check_file(name: str, before: int, most_files: Mapping[str, int]) -> None:

@@ -21,6 +21,7 @@ class Demand:
 
     `images` are not among the input tokens: how many those of a picture are, the model decides. `input_units` and
     `output_units` are the classes that its tokens may turn out to be of; `counts` bounds what is billed by other units.
+    `usual` is what it may well come to of them, and of output that is counted apart, where that is not the bound.
     `may_be_short` says that fewer output tokens than that are worth something. `sampling` names the settings of
     sampling that are asked to be other than usual, which some models refuse; `fields` names what asks for a
     capability, where that is no matter of course.
@@ -36,6 +37,7 @@ class Demand:
     input_units: frozenset[Unit] = TEXT_IN
     output_units: frozenset[Unit] = TEXT_OUT
     counts: Mapping[Unit, int] = field(default_factory=dict)
+    usual: Mapping[Unit, int] = field(default_factory=dict)
     may_be_short: bool = False
     preferences: Mapping[str, Any] = field(default_factory=dict)
     service_tier: str | None = None
@@ -47,6 +49,11 @@ class Demand:
     def smaller(self) -> str:
         """What a client is told to send in its place, where this is too much."""
         return "a smaller max_tokens" if self.may_be_short else "a smaller request"
+
+    @property
+    def usual_units(self) -> Mapping[Unit, int]:
+        """What it may well come to, without an answer's text: for comparing, and for what a failed attempt took."""
+        return {"input_tokens": self.usual_input, **self.counts, **self.usual}
 
     @property
     def usual_input(self) -> int:

@@ -10,9 +10,10 @@ from aig.modalities.cacheable import CacheForm
 from aig.modalities.demand import BYTES_PER_TOKEN, Demand
 from aig.modalities.files import Picture, fingerprint
 from aig.modalities.upstream import Upstream
-from aig.modalities.usage import INPUT_UNITS, OUTPUT_UNITS, Usage, units_json
+from aig.modalities.usage import INPUT_UNITS, OUTPUT_UNITS, Unit, Usage, units_json
 
 MOST_STEPS = 50
+USUAL_STEPS = 20
 TILE = 512  # pixels of each side, that Workers AI counts pictures in: each step is billed once for each of them
 USUAL_SIZE = (1024, 1024)
 USUAL_TOKENS = 1_056  # of a picture that OpenAI makes of that size, in medium quality
@@ -63,6 +64,7 @@ class ImageRequest:
                 "tiles": self.n * tiles(width, height),
                 "steps": self.n * tiles(width, height) * (self.steps or MOST_STEPS),
             },
+            usual=self._usual(self.n),
             preferences=self.preferences or {},
         )
 
@@ -87,19 +89,22 @@ class ImageRequest:
         return CacheForm(modality="images", parameters=parameters, deterministic=self.seed is not None)
 
     def estimate(self, result: "ImageResult") -> Usage:
-        width, height = self.size or USUAL_SIZE
-        made = len(result.images)
         read = -(-len(self.prompt.encode()) // BYTES_PER_TOKEN)
+        made = len(result.images)
         return Usage(
             {
                 "images": made,
-                "tiles": made * tiles(width, height),
-                "steps": made * tiles(width, height) * (self.steps or 0),
                 "input_tokens": read,
-                "output_image_tokens": made * USUAL_TOKENS,
+                **self._usual(made),
             },
             estimated=True,
         )
+
+    def _usual(self, made: int) -> dict[Unit, int]:
+        """What so many pictures come to, of models that do not count pictures."""
+        area = made * tiles(*(self.size or USUAL_SIZE))
+        steps = area * (self.steps or USUAL_STEPS)
+        return {"tiles": area, "steps": steps, "output_image_tokens": made * USUAL_TOKENS}
 
     def answer(self, result: "ImageResult", usage: Usage) -> dict[str, Any]:
         """With the pictures inline, as `b64_json`; their types are in `media_type`."""

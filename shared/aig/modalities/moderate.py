@@ -26,6 +26,7 @@ CATEGORIES = (
     "violence/graphic",
 )
 VERDICT_TOKENS = 128  # what a model that writes its verdict may write for one input
+USUAL_VERDICT_TOKENS = 8
 
 Part = str | Picture
 
@@ -67,7 +68,11 @@ class ModerateRequest:
     def estimate(self, _: "ModerateResult") -> Usage:
         read = sum(len(text.encode()) for text in self._texts())
         return Usage(
-            {"input_tokens": -(-read // BYTES_PER_TOKEN), "images": len(self._pictures())},
+            {
+                "input_tokens": -(-read // BYTES_PER_TOKEN),
+                "output_tokens": USUAL_VERDICT_TOKENS * len(self.inputs),
+                "images": len(self._pictures()),
+            },
             estimated=True,
         )
 

@@ -8,10 +8,11 @@ from typing import Any, Literal, Protocol
 from aig.modalities.cacheable import CacheForm
 from aig.modalities.demand import BYTES_PER_TOKEN, Demand
 from aig.modalities.upstream import Upstream
-from aig.modalities.usage import Usage
+from aig.modalities.usage import Unit, Usage
 
 SECONDS_PER_CHARACTER = 0.25  # at most, at the usual speed: people say about fifteen a second
 SLOWEST = 0.25
+USUAL_SECONDS_PER_CHARACTER = 0.065
 AUDIO_TOKENS_PER_S = 50  # at most
 USUAL_TOKENS_PER_S = 21  # by OpenAI's prices: 12 USD a million are 0.015 USD a minute
 PCM_BYTES_PER_S = 2 * 24_000
@@ -53,6 +54,7 @@ class SpeakRequest:
             output_tokens=None if self.instructions else seconds * AUDIO_TOKENS_PER_S,
             output_units=frozenset({"output_tokens", "output_audio_tokens"}),
             counts={"characters": len(self.text), "seconds": seconds},
+            usual=self._usual(len(self.text) * USUAL_SECONDS_PER_CHARACTER / (self.speed or 1.0)),
             preferences=self.preferences or {},
         )
 
@@ -74,12 +76,15 @@ class SpeakRequest:
         return Usage(
             {
                 "characters": len(self.text),
-                "seconds": math.ceil(seconds),
                 "input_tokens": -(-read // BYTES_PER_TOKEN),
-                "output_audio_tokens": math.ceil(seconds * USUAL_TOKENS_PER_S),
+                **self._usual(seconds),
             },
             estimated=True,
         )
+
+    @staticmethod
+    def _usual(seconds: float) -> dict[Unit, int]:
+        return {"seconds": math.ceil(seconds), "output_audio_tokens": math.ceil(seconds * USUAL_TOKENS_PER_S)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,7 @@ class TranscribeRequest:
             input_units=frozenset({"input_tokens", "input_audio_tokens"}),
             output_tokens=256 + seconds * WORDS_TOKENS_PER_S,
             counts={"seconds": seconds},
+            usual=self._usual(self.sound.seconds),
             preferences=self.preferences or {},
         )
 
@@ -67,9 +68,12 @@ class TranscribeRequest:
     def estimate(self, result: "TranscribeResult") -> Usage:
         seconds = result.seconds if result.seconds is not None else self.sound.seconds
         written = -(-len(result.text.encode()) // BYTES_PER_TOKEN)
+        return Usage({**self._usual(seconds), "output_tokens": written}, estimated=True)
+
+    def _usual(self, seconds: float) -> dict[Unit, int]:
+        read = -(-len((self.prompt or "").encode()) // BYTES_PER_TOKEN)
         heard = math.ceil(seconds * USUAL_TOKENS_PER_S)
-        units: dict[Unit, int] = {"seconds": math.ceil(seconds), "input_audio_tokens": heard, "output_tokens": written}
-        return Usage(units, estimated=True)
+        return {"seconds": math.ceil(seconds), "input_tokens": read, "input_audio_tokens": heard}
 
     def answer(self, result: "TranscribeResult", usage: Usage) -> dict[str, Any]:
         """All that is known; what of it a client gets, its `response_format` says."""

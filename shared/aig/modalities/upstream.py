@@ -63,6 +63,7 @@ class Upstream:
     # OpenAI's reasoning models refuse `max_tokens`; self-hosted servers know nothing else.
     max_tokens_field: str = "max_tokens"
     quirks: frozenset[str] = frozenset()
+    max_output: int = 0  # tokens that are paid for
     # The most inputs, and the most tokens of all of them, that one request for embeddings may hold.
     max_batch: int = 1
     max_batch_tokens: int | None = None

@@ -7,10 +7,11 @@ from typing import Any, ClassVar
 import pytest
 
 from aig.catalog.model import Catalog, Model, Offer, Provider, Quality, builtin
-from aig.catalog.routing import Candidate, Routing, Situation, Standing, candidates
+from aig.catalog.routing import Candidate, Routing, Situation, Standing, _expected_cost, candidates
 from aig.errors import Forbidden, InvalidRequest, ModelNotFound, ProviderUnavailable
 from aig.modalities import chat_body
 from aig.modalities.demand import UNBOUNDED_TOKENS, Demand
+from aig.modalities.image import ImageRequest
 from aig.modalities.upstream import Timeouts
 from aig.money.pricing import Hours, Prices
 from aig.money.units import Pico
@@ -88,6 +89,14 @@ ALL = {"dear", "cheap", "middle"}
 @pytest.fixture
 def three() -> World:
     return World(model("v/m", DEAR, CHEAP, MIDDLE))
+
+
+def test_what_is_sold_by_other_units_is_compared_by_a_usual_run() -> None:
+    models, demand = builtin().models, ImageRequest((), "a cat").demand
+    slugs = ("black-forest-labs/flux-1-schnell", "black-forest-labs/flux-dev", "openai/gpt-image-2")
+    costs = [_expected_cost(models[slug].offers[0], demand) / 10**12 for slug in slugs]
+    assert costs == sorted(costs)
+    assert 0.001 < costs[0] < costs[1] < costs[2] < 0.1  # dollars
 
 
 class TestOneModel:

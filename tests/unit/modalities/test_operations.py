@@ -200,7 +200,7 @@ def test_a_verdict_has_all_categories_and_says_what_it_was_judged_by() -> None:
     assert first["category_applied_input_types"]["violence"] == ["text"]
     assert first["category_applied_input_types"]["sexual"] == []
     assert second["category_applied_input_types"]["sexual"] == ["image"]
-    assert MODERATE.estimate(ModerateResult([], None)).units == {"input_tokens": 4, "images": 1}
+    assert MODERATE.estimate(ModerateResult([], None)).units == {"input_tokens": 4, "output_tokens": 16, "images": 1}
 
 
 def test_detections_are_cut_to_what_was_asked_for() -> None:
@@ -261,7 +261,9 @@ def test_transcripts_tell_all_and_are_billed_by_one_of_two_kinds() -> None:
         TranscribeResult("hi"), Usage({"seconds": 13})
     )
     assert (untold["task"], untold["language"], untold["duration"]) == ("translate", "pt", 12.3)
-    assert TRANSCRIBE.estimate(result).units == {"seconds": 2, "input_audio_tokens": 20, "output_tokens": 3}
+    assert replace(TRANSCRIBE, prompt="names").estimate(result).units == {
+        "seconds": 2, "input_tokens": 2, "input_audio_tokens": 20, "output_tokens": 3,
+    }  # fmt: skip
     assert TRANSCRIBE.estimate(TranscribeResult("hi")).units["seconds"] == 13
 
 
@@ -269,6 +271,22 @@ def test_speech_is_counted_in_all_that_it_could_be_billed_by() -> None:
     assert replace(SPEAK, instructions="slow").estimate(1.5).units == {
         "characters": 5, "seconds": 2, "input_tokens": 3, "output_audio_tokens": 32,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("request_", "usual"),
+    [
+        (replace(IMAGE, n=2), {"images": 2, "tiles": 8, "steps": 160, "output_image_tokens": 2_112}),
+        (replace(IMAGE, size=(512, 512), steps=4), {"images": 1, "tiles": 1, "steps": 4}),
+        (TRANSCRIBE, {"seconds": 13, "input_tokens": 0, "input_audio_tokens": 123}),
+        (replace(SPEAK, text="a" * 1000), {"characters": 1000, "seconds": 65, "output_audio_tokens": 1365}),
+        (OCR, {"pages": 1, "images": 1}),
+    ],
+)
+def test_what_a_run_usually_comes_to_is_less_than_its_bounds(request_: Any, usual: dict[str, int]) -> None:
+    demand = request_.demand
+    assert {unit: demand.usual_units[unit] for unit in usual} == usual
+    assert all(demand.usual_units[unit] <= bound for unit, bound in demand.counts.items())
 
 
 def test_files_are_shown_as_data_urls() -> None:

@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from aig.errors import UpstreamError
-from aig.holding import DEFAULT_MAX_OUTPUT
 from aig.modalities import chat_body
 from aig.modalities.chat import ChatChunk, ChatRequest, ChatResult
 from aig.modalities.detect import Box, DetectRequest
@@ -25,6 +25,7 @@ READ_ALL = OcrRequest((), Document(b"%PDF", "application/pdf", 2))
 FIND = DetectRequest((), PICTURE)
 COUNTED = Usage({"input_tokens": 900, "output_tokens": 40})
 UNSET: Any = object()
+AT = replace(upstream(), max_output=4_000)
 
 
 class Model:
@@ -57,7 +58,7 @@ def thing(**fields: Any) -> dict[str, Any]:
 
 
 async def read(model: Model, request: OcrRequest = READ) -> Any:
-    return await vision.OcrByChat(model).ocr(upstream(), request)
+    return await vision.OcrByChat(model).ocr(AT, request)
 
 
 async def find(model: Model, request: DetectRequest = FIND) -> Any:
@@ -95,10 +96,6 @@ def test_hints_and_labels_are_handed_on() -> None:
     assert "enum" not in json.dumps(vision.detect_request(FIND).body["response_format"])
 
 
-def test_a_hold_is_for_as_long_an_answer_as_is_asked_for() -> None:
-    assert vision.MAX_OUTPUT == DEFAULT_MAX_OUTPUT
-
-
 class TestOcr:
     async def test_lines_in_order(self) -> None:
         model = Model(lines(["Hello", "world"]))
@@ -107,7 +104,7 @@ class TestOcr:
         assert (page.text, page.lines) == ("Hello\nworld", [Line("Hello"), Line("world")])
         assert (page.width, page.height) == (2000, 500)
         assert result.usage == COUNTED
-        assert model.asked[0][1] == vision.MAX_OUTPUT
+        assert model.asked[0][1] == AT.max_output == 4_000
 
     async def test_a_document_has_pages(self) -> None:
         result = await read(Model(lines(["a"], [])), READ_ALL)
@@ -179,11 +176,27 @@ async def test_it_goes_by_a_real_chat() -> None:
     cut = vision.OcrByChat(google.GoogleChat(posting(gemini(lines(["a"]), "MAX_TOKENS"))))
     with pytest.raises(UpstreamError) as raised:
         await cut.ocr(upstream(), READ)
-    assert raised.value.kind == "malformed"
+    assert raised.value.kind == "rejected"
 
 
 class TestEnds:
-    @pytest.mark.parametrize("finish", ["length", "tool_calls"])
+    async def test_more_than_the_model_may_write_is_the_clients_to_change(self) -> None:
+        with pytest.raises(UpstreamError) as raised:
+            await read(Model(lines(["a"]), finish="length"))
+        assert (raised.value.kind, raised.value.status, raised.value.usage) == ("rejected", 400, COUNTED)
+        assert "Send less" in (raised.value.message or "")
+        assert not raised.value.retryable
+
+    async def test_a_long_document_is_for_others(self) -> None:
+        long = OcrRequest((), Document(b"%PDF", "application/pdf", vision.MAX_PAGES + 1))
+        model = Model(lines(["a"]))
+        with pytest.raises(UpstreamError) as raised:
+            await read(model, long)
+        assert raised.value.unasked
+        assert "at most 16 pages" in (raised.value.message or "")
+        assert model.asked == []
+
+    @pytest.mark.parametrize("finish", ["tool_calls"])
     async def test_an_answer_that_is_cut(self, finish: str) -> None:
         with pytest.raises(UpstreamError) as raised:
             await read(Model(lines(["a"]), finish=finish))
