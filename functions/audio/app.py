@@ -50,9 +50,9 @@ async def create_audio_translation(request: Request) -> Response:
 
 
 async def _heard(request: Request, caller: Caller, operation: Operation) -> Response:
-    sent, file = await _sent(request)
+    sent, files = await _sent(request)
     checked = transcribe_body.checked(sent)
-    recording = given.given(checked, ("url",), file=file)
+    recording = given.given(checked, ("url",), form=files)
     await pipeline.admit(gateway, caller, checked, frozenset({"transcribe"}), [recording])
     sound = await inputs.sound(recording, caller)
     body = transcribe_body.request(checked, sound, into_english=operation == "audio.translations")
@@ -61,13 +61,12 @@ async def _heard(request: Request, caller: Caller, operation: Operation) -> Resp
     return _rendered(answer, checked.get("response_format") or "json", body.granularities)
 
 
-async def _sent(request: Request) -> tuple[dict[str, Any], Given | None]:
-    """The fields, and the file of a form."""
+async def _sent(request: Request) -> tuple[dict[str, Any], list[Given] | None]:
+    """The fields, and the files of a form."""
     if not is_form(request):
         return await read_json(request), None
     form = await read_form(request, _FORM)
-    files = form.given("file")
-    return form.fields, files[0] if files else None
+    return form.fields, form.given("file")
 
 
 def _rendered(answer: Answer, form: str, granularities: frozenset[str]) -> Response:

@@ -155,7 +155,7 @@ async def test_a_form_is_utf_8(audio: App, account: Account, charset: str) -> No
     assert (response.status_code, error_of(response)["code"]) == (415, "unsupported_media_type")
     utf_8 = {**headers, "content-type": "multipart/form-data; boundary=x; charset=UTF-8"}
     response = await audio.client.post("/v1/audio/transcriptions", content=body, headers=utf_8)
-    assert refusal(response) == (400, "missing_required_parameter", "url")
+    assert refusal(response) == (400, "missing_required_parameter", "file")
 
 
 async def test_a_stream_that_is_not_wanted_and_a_language_with_its_region(
@@ -216,7 +216,7 @@ LONG: Final = riff((b"fmt ", fmt()), (b"data", bytes(64)), claimed=16_000 * 3 * 
 @pytest.mark.parametrize(
     ("files", "fields", "told"),
     [
-        ([], {}, (MISSING, "url")),
+        ([], {}, (MISSING, "file")),
         ([SOUND, SOUND], {}, ("invalid_value", "file")),
         ([SOUND], {"url": "https://files.example/a.wav"}, ("invalid_value", "url")),
         ([], {"file": "text"}, ("invalid_value", "file")),

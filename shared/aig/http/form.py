@@ -73,6 +73,8 @@ async def read_form(request: Request, shape: FormShape) -> Form:
                 if isinstance(value, UploadFile):
                     _check_file(name, len(files.get(name, ())), shape.files)
                     files.setdefault(name, []).append(await value.read())
+                elif name in shape.files:
+                    raise InvalidRequest(f"{name} must be a file. With curl: -F {name}=@path", param=name)
                 elif name in shape.lists:
                     fields.setdefault(name, []).append(value)
                 elif name in fields:

@@ -1,6 +1,6 @@
 """How a request gives a file: at a URL, inline as base64 or a data URL, as an upload made before, or in a form."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NotRequired
 
@@ -41,19 +41,23 @@ class PictureGiven(Steered):
 
 
 def given(
-    body: Mapping[str, Any], urls: tuple[str, ...], inline: tuple[str, ...] = (), file: Given | None = None
+    body: Mapping[str, Any],
+    urls: tuple[str, ...],
+    inline: tuple[str, ...] = (),
+    form: Sequence[Given] | None = None,
 ) -> Given:
     """The one file of a body: a form's, or in a field for `urls`, one for `inline` base64, or `upload_id`.
 
-    Raises InvalidRequest.
+    `form` has the files of a form, None where there is none. Raises InvalidRequest.
     """
     names = [name for name in (*urls, *inline, "upload_id") if body.get(name) is not None]
-    if len(names) + (file is not None) != 1:
-        known = ", ".join((*(["file"] if file else []), *urls, *inline, "upload_id"))
+    if len(names) + len(form or ()) != 1:
+        known = ", ".join((*(() if form is None else ("file",)), *urls, *inline, "upload_id"))
+        missing = "file" if form is not None else urls[0]
         code = "invalid_value" if names else "missing_required_parameter"
-        raise InvalidRequest(f"Send exactly one of {known}.", code=code, param=names[-1] if names else urls[0])
-    if file is not None:
-        return file
+        raise InvalidRequest(f"Send exactly one of {known}.", code=code, param=names[-1] if names else missing)
+    if form:
+        return form[0]
     (name,) = names
     if name == "upload_id":
         return Given("upload", body[name], name)

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from aig.catalog.model import Provider
+from aig.inputs import Inputs
 from aig.money.ledger import Wallet
 from aig.money.units import Nano
 from aig.ports import Adapter
@@ -110,7 +111,7 @@ class Table:
         if family in METERED:
             app.replace(adapters=self.adapters, resolver=Names(), clock=self.clock)
         if hasattr(module, "inputs"):
-            module.inputs = module.container.inputs(GuardedFetcher(Names()))  # type: ignore[attr-defined]
+            module.inputs = Inputs(GuardedFetcher(Names()), module.container.files)  # type: ignore[attr-defined]
         return app
 
     async def sender(self, container: Container, app: App, kind: SenderKind) -> Sender:
