@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -81,13 +82,20 @@ async def events(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
     assert done
 
 
-async def first_text(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
-    """The events of a stream, returned when the first text has come."""
-    incoming = events(response)
-    async for event in incoming:
-        if event["choices"][0]["delta"].get("content"):
-            return incoming
-    raise AssertionError("the stream ended without text")
+@asynccontextmanager
+async def answering(client: httpx.AsyncClient, body: object) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
+    """A stream whose first text has come, and its events from there on.
+
+    They are held here: an iterator of httpx that nobody holds any more hangs up.
+    """
+    async with client.stream("POST", "/chat/completions", json=body) as response:
+        incoming = events(response)
+        async for event in incoming:
+            if event["choices"][0]["delta"].get("content"):
+                break
+        else:
+            raise AssertionError("the stream ended without text")
+        yield incoming
 
 
 async def health(client: httpx.AsyncClient) -> dict[str, Any]:
@@ -147,8 +155,7 @@ async def test_streams_token_by_token(client: httpx.AsyncClient) -> None:
 
 @needs_model
 async def test_tokens_arrive_one_by_one_while_the_model_works(client: httpx.AsyncClient) -> None:
-    async with client.stream("POST", "/chat/completions", json=endless(stream=True)) as response:
-        incoming = await first_text(response)
+    async with answering(client, endless(stream=True)) as incoming:
         for _ in range(3):
             event = await anext(incoming)
             assert event["choices"][0]["delta"]["content"]
@@ -292,8 +299,7 @@ async def test_lists_its_models(client: httpx.AsyncClient) -> None:
 
 @needs_model
 async def test_hanging_up_on_a_stream_frees_the_slot_for_the_one_that_waits(client: httpx.AsyncClient) -> None:
-    async with client.stream("POST", "/chat/completions", json=endless(stream=True)) as response:
-        await first_text(response)
+    async with answering(client, endless(stream=True)):
         waiting = asyncio.create_task(post(client, ask("Hi", max_tokens=3)))
         await until(client, running=True, waiting=1)
         assert not waiting.done()
@@ -316,8 +322,7 @@ async def test_hanging_up_before_the_answer_frees_the_slot(client: httpx.AsyncCl
 
 @needs_model
 async def test_hanging_up_while_waiting_gives_up_the_turn(client: httpx.AsyncClient) -> None:
-    async with client.stream("POST", "/chat/completions", json=endless(stream=True)) as response:
-        await first_text(response)
+    async with answering(client, endless(stream=True)):
         abandoned = asyncio.create_task(post(client, endless()))
         await until(client, running=True, waiting=1)
         abandoned.cancel()
@@ -331,9 +336,8 @@ async def test_a_signal_ends_the_process_in_the_middle_of_an_answer(tmp_path: Pa
     with serving(log, "chat") as (process, url):
         async with (
             httpx.AsyncClient(base_url=url, timeout=60) as client,
-            client.stream("POST", "/chat/completions", json=endless(stream=True)) as response,
+            answering(client, endless(stream=True)) as incoming,
         ):
-            incoming = await first_text(response)
             process.send_signal(number)
             rest = [event async for event in incoming]
         assert process.wait(timeout=5) == 0
