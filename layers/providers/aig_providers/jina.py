@@ -6,12 +6,7 @@ from aig.modalities.rerank import RerankRequest, RerankResult
 from aig.modalities.upstream import Upstream
 from aig_providers import wire
 from aig_providers.shapes import relevance_scores, tokens_read
-from aig_providers.wire import Detail, Post, parse_object, post_json
-
-
-def read_detail(body: Any) -> Detail:
-    """`{"detail": prose}`: nothing in it that the status does not say."""
-    return Detail(code="invalid_request_error" if "detail" in body else None)
+from aig_providers.wire import Post, parse_object, post_json, prose_detail
 
 
 def rerank_body(upstream: Upstream, request: RerankRequest) -> dict[str, Any]:
@@ -35,7 +30,7 @@ class JinaRerank:
 
     async def rerank(self, upstream: Upstream, request: RerankRequest) -> RerankResult:
         http = post_json(upstream, "rerank", rerank_body(upstream, request))
-        return parse_rerank(await wire.exchange(self._post, http, upstream, read_detail), request)
+        return parse_rerank(await wire.exchange(self._post, http, upstream, prose_detail), request)
 
 
 class Jina:

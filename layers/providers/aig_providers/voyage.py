@@ -8,15 +8,10 @@ from aig.modalities.upstream import Upstream
 from aig_providers import wire
 from aig_providers.batches import embed_in_batches
 from aig_providers.shapes import parse_embeddings, relevance_scores, tokens_read, unsupported
-from aig_providers.wire import Detail, HttpRequest, Post, parse_object, post_json
+from aig_providers.wire import HttpRequest, Post, parse_object, post_json, prose_detail
 
 # It knows these two; for other purposes none is the right one.
 _INPUT_TYPES = {"query": "query", "document": "document"}
-
-
-def read_detail(body: Any) -> Detail:
-    """`{"detail": prose}`: nothing in it that the status does not say."""
-    return Detail(code="invalid_request_error" if "detail" in body else None)
 
 
 def build_request(upstream: Upstream, request: EmbedRequest, batch: tuple[Text, ...]) -> HttpRequest:
@@ -40,7 +35,7 @@ class VoyageEmbed:
     async def embed(self, upstream: Upstream, request: EmbedRequest) -> EmbedResult:
         async def send(batch: tuple[Text, ...]) -> EmbedResult:
             http = build_request(upstream, request, batch)
-            return parse_embeddings(await wire.exchange(self._post, http, upstream, read_detail), request.encoding)
+            return parse_embeddings(await wire.exchange(self._post, http, upstream, prose_detail), request.encoding)
 
         return await embed_in_batches(upstream, request, send)
 
@@ -67,7 +62,7 @@ class VoyageRerank:
 
     async def rerank(self, upstream: Upstream, request: RerankRequest) -> RerankResult:
         http = post_json(upstream, "rerank", rerank_body(upstream, request))
-        return parse_rerank(await wire.exchange(self._post, http, upstream, read_detail), request)
+        return parse_rerank(await wire.exchange(self._post, http, upstream, prose_detail), request)
 
 
 class Voyage:

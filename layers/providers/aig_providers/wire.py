@@ -237,6 +237,11 @@ def common_detail(body: Any) -> Detail:
     return Detail("auth" if ours else None, code, error.get("param"))
 
 
+def prose_detail(body: Any) -> Detail:
+    """`{"detail": prose}` as Jina and Voyage send it: nothing in it that the status does not say."""
+    return Detail(code="invalid_request_error" if "detail" in body else None)
+
+
 def _slug(value: Any) -> str | None:
     """Some vendors put a number there, and any could put a table."""
     return value if isinstance(value, str) else None
