@@ -1,6 +1,7 @@
 """The file routes' part of the OpenAPI document."""
 
 from aig.http.reference import operation
+from aig.modalities.media.limits import MAX_AUDIO_BYTES
 
 UPLOADS = operation(
     "createUpload",
@@ -11,7 +12,7 @@ UPLOADS = operation(
             "type": "object",
             "required": ["bytes"],
             "additionalProperties": False,
-            "properties": {"bytes": {"type": "integer", "minimum": 1, "maximum": 26_214_400}},
+            "properties": {"bytes": {"type": "integer", "minimum": 1, "maximum": MAX_AUDIO_BYTES}},
         },
         "example": {"bytes": 8_000_000},
     },

@@ -1,6 +1,8 @@
 """POST /v1/images/generations and /v1/images/edits."""
 
+import asyncio
 import base64
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from starlette.requests import Request
@@ -80,7 +82,8 @@ async def _made(
     options = call_options(request, caller, operation, sent)
     answer = await pipeline.operate(gateway, caller, body, options, lambda to, at: to.image.image(at, body))
     inline = _is_inline(sent.get("response_format"), answer.receipt)
-    data = [_inline(one) if inline else await _linked(request, caller, one) for one in answer.body["data"]]
+    made = answer.body["data"]
+    data = [_inline(one) for one in made] if inline else await _linked(request, caller, made)
     body_ = {"created": int(container.clock.now()), **answer.body, "data": data}
     return JsonAnswer(body_, receipt_headers(answer.receipt))
 
@@ -100,16 +103,25 @@ def _inline(picture: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in picture.items() if name != "media_type"}
 
 
-async def _linked(request: Request, caller: Caller, picture: dict[str, Any]) -> dict[str, Any]:
-    """With a link of a day in place of the bytes; with the bytes where no file can be kept, for they are paid for."""
+async def _linked(request: Request, caller: Caller, pictures: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
+    """With a link of a day in place of the bytes."""
     key = await container.link_key()
+    expires_at = int(container.clock.now()) + LINK_S
+    base = f"{base_url(request, container.stage)}/media/"
+
+    def link(path: str) -> str:
+        return f"{base}{path}?{links.signed_query(path, expires_at, key)}"
+
+    return await asyncio.gather(*(_kept(caller, picture, link) for picture in pictures))
+
+
+async def _kept(caller: Caller, picture: dict[str, Any], link: Callable[[str], str]) -> dict[str, Any]:
+    """With the bytes where no file can be kept, for they are paid for."""
     name = f"{container.ids.new('file')}.{_ENDINGS.get(picture['media_type'], 'bin')}"
     try:
         path = await container.files.keep(caller.account_id, name, base64.b64decode(picture["b64_json"]))
     except StoreBusy:
         container.telemetry.alarm("FileNotKept", file=name)
         return _inline(picture)
-    expires_at = int(container.clock.now()) + LINK_S
-    query = links.signed_query(path, expires_at, key)
     revised = {"revised_prompt": picture["revised_prompt"]} if "revised_prompt" in picture else {}
-    return {"url": f"{base_url(request, container.stage)}/media/{path}?{query}", **revised}
+    return {"url": link(path), **revised}
