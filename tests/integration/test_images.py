@@ -1,5 +1,6 @@
 """POST /v1/images/generations and /v1/images/edits: pictures inline and behind links, and bad requests for them."""
 
+import asyncio
 import base64
 import struct
 from collections.abc import Mapping, Sequence
@@ -101,6 +102,26 @@ async def test_each_picture_is_another_and_is_paid_for(images: App, account: Acc
 async def test_n_links_are_n_files(images: App, files: App, account: Account) -> None:
     urls = [one["url"] for one in (await paint(images, account, n=2, **SMALL)).json()["data"]]
     assert len({(await opened(files, url)).content for url in urls}) == 2
+
+
+async def test_all_pictures_of_an_answer_are_kept_at_once_and_in_their_order(
+    images: App, files: App, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind the slowest of answers there are seconds for it; the first is made to be the last that is kept."""
+    put, begun, others = Bucket.put, [], asyncio.Event()
+
+    async def barred(bucket: Bucket, key: str, data: bytes) -> None:
+        begun.append(data)
+        if data is begun[0]:
+            async with asyncio.timeout(5):
+                await others.wait()
+        await put(bucket, key, data)
+        if len(begun) == 3:
+            others.set()
+
+    monkeypatch.setattr(Bucket, "put", barred)
+    urls = [one["url"] for one in (await paint(images, account, n=3, **SMALL)).json()["data"]]
+    assert [(await opened(files, url)).content for url in urls] == begun
 
 
 async def test_a_hit_has_links_of_its_own_to_the_same_picture(images: App, files: App, account: Account) -> None:
