@@ -83,7 +83,8 @@ def test_what_is_spoken_is_written_down_again(walk: Walk) -> None:
             model=f"local/{EARS}", file=("speech.wav", speech.content), extra_headers=headers
         ),
     ).parse()
-    assert heard.text.strip() == SENTENCE
+    # Piper's voice is not twice the same, and a capital is not to be heard: one in six begins with a small letter.
+    assert heard.text.strip().lower() == SENTENCE.lower()
 
 
 def rendered(text: str) -> str:
