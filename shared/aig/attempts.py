@@ -234,6 +234,7 @@ def _upstream(call: OpenCall, candidate: Candidate, patience: float) -> Upstream
         max_batch=offer.max_batch,
         max_batch_tokens=offer.max_batch_tokens,
         dimensions=model.dimensions[0] if model.dimensions else None,
+        credits=offer.credits,
         first_time=call.gateway.once.first_time,
         may_ask_again=lambda: call.gateway.retries.take(call.gateway.clock.monotonic()),
     )

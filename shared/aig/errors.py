@@ -159,6 +159,7 @@ class UpstreamError(Exception):
         retry_after: float | None = None,
         usage: "Usage | None" = None,
         message: str | None = None,
+        sent: bool = True,
     ) -> None:
         super().__init__(f"{kind} (status {status}, code {code})")
         self.kind = kind
@@ -168,6 +169,7 @@ class UpstreamError(Exception):
         self.retry_after = retry_after
         self.message = message
         self.usage = usage  # of what was done, and will be billed, before it failed
+        self.sent = sent  # False where it never came to a connection: nobody can have read the request
 
     @property
     def unasked(self) -> bool:

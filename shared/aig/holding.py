@@ -40,7 +40,7 @@ def _bid(candidate: Candidate, demand: Demand) -> money.Bid:
         demand.samples,
         demand.input_units,
         demand.output_units,
-        demand.counts,
+        candidate.billed(demand.counts),
         least_output=money.MIN_OUTPUT_TOKENS if demand.may_be_short else output_tokens,
     )
     return money.Bid(bounds, candidate.offer.prices, demand.service_tier)

@@ -23,12 +23,16 @@ if TYPE_CHECKING:  # which adapters there are costs every function time at its s
     from aig.modalities.detect import DetectAdapter
     from aig.modalities.embed import EmbedAdapter
     from aig.modalities.image import ImageAdapter
+    from aig.modalities.job import JobAdapter
     from aig.modalities.moderate import ModerateAdapter
+    from aig.modalities.music import MusicRequest
     from aig.modalities.ocr import OcrAdapter
     from aig.modalities.rerank import RerankAdapter
     from aig.modalities.speak import SpeakAdapter
+    from aig.modalities.three_d import ThreeDRequest
     from aig.modalities.transcribe import TranscribeAdapter
     from aig.modalities.translate import TranslateAdapter
+    from aig.modalities.video import VideoRequest
 
 
 class Keys(Protocol):
@@ -286,6 +290,15 @@ class Adapter(Protocol):
 
     @property
     def rerank(self) -> "RerankAdapter": ...
+
+    @property
+    def video(self) -> "JobAdapter[VideoRequest]": ...
+
+    @property
+    def music(self) -> "JobAdapter[MusicRequest]": ...
+
+    @property
+    def three_d(self) -> "JobAdapter[ThreeDRequest]": ...
 
 
 class Adapters(Protocol):

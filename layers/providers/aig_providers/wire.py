@@ -130,7 +130,7 @@ class Client:
             ) as response:
                 yield _HttpReply(response)
         except (aiohttp.ClientError, OSError) as error:
-            raise UpstreamError("connect") from error
+            raise UpstreamError("connect", sent=not isinstance(error, aiohttp.ClientConnectorError)) from error
         finally:
             self._in_use -= 1
             self._used_at = self._clock.now()

@@ -38,6 +38,7 @@ _SANDBOX: Mapping[str, Range] = {
     "pages": _SANDBOX_COUNT,
     "search_units": _SANDBOX_COUNT,
     "seconds": _SANDBOX_COUNT,
+    "assets": _SANDBOX_COUNT,
 }
 _SECONDS_HEARD: Range = ("0.000001", "0.0009")
 BOUNDS: Mapping[str, Mapping[str, Range]] = {

@@ -29,6 +29,7 @@ CAPABILITIES = frozenset(
     | {"embed", "token_ids", "dimensions", "input_type"}
     | {"image", "edit", "mask", "speak", "transcribe", "words", "segments", "into_english"}
     | {"moderate", "texts", "translate", "detect_language", "classify", "labels", "detect", "ocr", "rerank"}
+    | {"video", "music", "three_d", "from_text", "from_picture", "lyrics"}
 )
 MODALITIES = frozenset(
     {"text", "embedding", "image", "speech", "transcription", "moderation", "translation", "classification"}
@@ -37,16 +38,29 @@ MODALITIES = frozenset(
 _AS_THEY_ARE = (
     *("context", "max_output", "licence", "sandbox", "successor", "knowledge", "dimensions", "image_tokens"),
     "unavailable",
+    "most_seconds",
 )
 _NEEDED: Mapping[str, tuple[Unit, ...]] = {"text": ("input_tokens", "output_tokens"), "embedding": ("input_tokens",)}
-_PROVIDER_FIELDS = frozenset({"title", "wire", "base_url", "key", "max_tokens_field", "timeouts", "quirks"})
+_PROVIDER_FIELDS = frozenset(
+    {"title", "wire", "base_url", "key", "max_tokens_field", "timeouts", "quirks", "concurrency"}
+)
 _MODEL_FIELDS = frozenset(
     {"slug", "title", "modality", "capabilities", "context", "max_output", "released", "knowledge", "licence"}
-    | {"deprecated", "successor", "quality", "dimensions", "image_tokens", "sandbox", "unavailable", "offer"}
+    | {
+        "deprecated",
+        "successor",
+        "quality",
+        "dimensions",
+        "image_tokens",
+        "sandbox",
+        "unavailable",
+        "most_seconds",
+        "offer",
+    }
 )
 _OFFER_FIELDS = frozenset(
     {"provider", "id", "usd_per_million", "usd_per_unit", "above", "tiers", "hours", "source", "date", "quirks"}
-    | {"max_batch", "max_batch_tokens", "context", "max_output", "price_change"}
+    | {"max_batch", "max_batch_tokens", "context", "max_output", "price_change", "credits"}
 )
 
 
@@ -64,6 +78,8 @@ def _provider(name: str, row: Mapping[str, Any]) -> dict[str, Any]:
     unknown = set(row) - _PROVIDER_FIELDS
     if unknown or "title" not in row:
         raise ValueError(f"{place}: title missing, or unknown fields {sorted(unknown)}")
+    if type(row.get("concurrency", 1)) is not int or row.get("concurrency", 1) < 1:
+        raise ValueError(f"{place}: concurrency is a whole number from 1")
     try:
         Timeouts(**row.get("timeouts", {}))
     except TypeError as error:
@@ -174,7 +190,18 @@ def _offer(
             if type(row[name]) is not int or row[name] < 1:
                 raise ValueError(f"{place}: {name} is a whole number from 1")
             offer[name] = row[name]
+    if "credits" in row:
+        offer["credits"] = _credits(place, row["credits"], prices["rates"])
     return offer
+
+
+def _credits(place: str, row: Mapping[str, Any], rates: Mapping[Unit, Pico]) -> dict[str, int]:
+    """What one of a unit costs in credits: it bounds those of a job, which only its end tells."""
+    if "credits" not in rates or not row or any(type(count) is not int or count < 1 for count in row.values()):
+        raise ValueError(f"{place}: credits are whole numbers from 1, by unit, of an offer that is priced in them")
+    if unknown := sorted(row.keys() - COUNT_UNITS):
+        raise ValueError(f"{place}: {unknown[0]} is no unit that could cost credits")
+    return dict(row)
 
 
 def _check_sizes(place: str, row: Mapping[str, Any]) -> None:
@@ -189,6 +216,9 @@ def _check_sizes(place: str, row: Mapping[str, Any]) -> None:
         raise ValueError(f"{place}: needs 0 < max_output <= context")
     if any(size <= 0 for size in sizes.values()):
         raise ValueError(f"{place}: context, max_output and image_tokens are more than 0")
+    seconds = row.get("most_seconds", 1)
+    if type(seconds) is not int or seconds < 1:
+        raise ValueError(f"{place}: most_seconds is a whole number from 1")
 
 
 def _quality(place: str, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -241,6 +271,8 @@ def _check_callable(place: str, model: Mapping[str, Any]) -> None:
     for offer in model["offers"]:
         if not offer["prices"]["rates"]:
             raise ValueError(f"{place} at {offer['provider']}: can be called, and has no price")
+        if "credits" in offer["prices"]["rates"] and "credits" not in offer:
+            raise ValueError(f"{place} at {offer['provider']}: is priced in credits, and does not say what costs them")
         if unheld := sorted(COUNT_UNITS & offer["prices"]["rates"].keys() - counted):
             raise ValueError(f"{place} at {offer['provider']}: {unheld[0]} is counted by nothing it can be called for")
 

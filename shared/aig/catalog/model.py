@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cache
 from importlib import resources
@@ -17,6 +17,7 @@ CATALOG_FILE = "catalog.json"
 MODELS_VARIABLE = "_MODELS"  # what the names of these variables end in
 
 
+CONCURRENCY = 20
 IMAGE_TOKENS = 16_384  # at most, of a picture; a model that counts more says so in its row
 
 # What a model can be called for, by the modality whose models mostly do it. Some of them do more than one of these.
@@ -32,6 +33,9 @@ OPERATIONS: Mapping[str, str] = {
     "detect": "detection",
     "ocr": "ocr",
     "rerank": "rerank",
+    "video": "video",
+    "music": "music",
+    "three_d": "three_d",
 }
 # The units, beside tokens, that an operation's demand bounds: by others it cannot be billed, for nothing would be held.
 COUNTED: Mapping[str, frozenset[Unit]] = {
@@ -43,12 +47,18 @@ COUNTED: Mapping[str, frozenset[Unit]] = {
     "detect": frozenset({"images"}),
     "ocr": frozenset({"pages", "images"}),
     "rerank": frozenset({"search_units"}),
+    "video": frozenset({"seconds", "credits", "assets"}),
+    "music": frozenset({"seconds", "credits", "tracks", "assets"}),
+    "three_d": frozenset({"credits", "assets"}),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """A row of providers.toml. `wire` names the adapter module; `base_url` may come from the environment only."""
+    """A row of providers.toml. `wire` names the adapter module; `base_url` may come from the environment only.
+
+    `concurrency` is how many jobs, of all tenants, may be at work there at a time.
+    """
 
     name: str
     title: str
@@ -58,6 +68,7 @@ class Provider:
     max_tokens_field: str
     timeouts: Timeouts
     quirks: frozenset[str] = frozenset()
+    concurrency: int = CONCURRENCY
 
     @property
     def base_url_variable(self) -> str:
@@ -91,6 +102,7 @@ class Offer:
     max_batch_tokens: int | None = None
     context: int | None = None
     max_output: int | None = None
+    credits: Mapping[Unit, int] = field(default_factory=dict)  # what one of a unit costs, if they are what is priced
 
     def at(self, now: float) -> "Offer":
         """As it is at a time in unix seconds: with the prices of that hour."""
@@ -130,6 +142,7 @@ class Model:
     quality: Quality | None = None
     dimensions: tuple[int, ...] = ()
     image_tokens: int = IMAGE_TOKENS  # the most that a picture may count as
+    most_seconds: int | None = None  # of a video or of music
     unavailable: str | None = None  # why it is listed only
 
     @property
@@ -189,6 +202,7 @@ def _offer(row: Mapping[str, Any], providers: Mapping[str, Provider]) -> Offer:
         max_batch_tokens=row.get("max_batch_tokens"),
         context=row.get("context"),
         max_output=row.get("max_output"),
+        credits=row.get("credits", {}),
     )
 
 
@@ -204,6 +218,7 @@ def parse(data: Mapping[str, Any]) -> Catalog:
             max_tokens_field=row.get("max_tokens_field", "max_tokens"),
             timeouts=Timeouts(**row.get("timeouts", {})),
             quirks=frozenset(row.get("quirks", ())),
+            concurrency=row.get("concurrency", CONCURRENCY),
         )
         for name, row in data["providers"].items()
     }
@@ -225,6 +240,7 @@ def parse(data: Mapping[str, Any]) -> Catalog:
             quality=Quality(**row["quality"]) if "quality" in row else None,
             dimensions=tuple(row.get("dimensions", ())),
             image_tokens=row.get("image_tokens", IMAGE_TOKENS),
+            most_seconds=row.get("most_seconds"),
             unavailable=row.get("unavailable"),
         )
         for row in data["models"]

@@ -8,7 +8,7 @@ from aig.catalog.model import OPERATIONS, Catalog, Model, Offer
 from aig.errors import AIGError, Forbidden, InvalidRequest, ProviderUnavailable
 from aig.health import State
 from aig.modalities.demand import UNBOUNDED_TOKENS, Demand
-from aig.modalities.usage import OUTPUT_UNITS
+from aig.modalities.usage import OUTPUT_UNITS, Unit
 from aig.money.pricing import has_price, price_of
 
 Routing = Literal["auto", "cost", "speed", "quality"]
@@ -34,8 +34,17 @@ _FIELD = {
     "texts": "input",
     "labels": "labels",
     "detect_language": "source_lang",
+    "from_picture": "image_url",
+    "from_text": "prompt",
+    "lyrics": "lyrics",
 }
-_DOES = {"image": "make pictures", "ocr": "read pictures"}
+_DOES = {
+    "image": "make pictures",
+    "ocr": "read pictures",
+    "video": "make videos",
+    "music": "make music",
+    "three_d": "make 3D models",
+}
 _OWN_PRICES = frozenset({"flex", "priority"})  # service tiers that only an offer with a price for them serves
 
 
@@ -49,6 +58,15 @@ class Candidate:
     @property
     def key(self) -> str:
         return f"{self.offer.provider.name}/{self.model.slug}"
+
+    def billed(self, counts: Mapping[Unit, int]) -> Mapping[Unit, int]:
+        """As many seconds as the model makes at most, and the credits that all of it costs."""
+        billed = dict(counts)
+        if "seconds" in billed and self.model.most_seconds is not None:
+            billed["seconds"] = min(billed["seconds"], self.model.most_seconds)
+        if self.offer.credits:
+            billed["credits"] = sum(each * billed.get(unit, 0) for unit, each in self.offer.credits.items())
+        return billed
 
     @property
     def context(self) -> int:
@@ -158,10 +176,10 @@ def _first_of_each(ranked: Sequence[Sequence[Candidate]]) -> Sequence[Candidate]
     return [ranked[at][turn] for at, turn in kept]
 
 
-def _expected_cost(offer: Offer, demand: Demand) -> int:
+def _expected_cost(candidate: Candidate, demand: Demand) -> int:
     """Pico-USD of a run of the usual size, for comparing."""
-    rates = offer.prices.rates
-    usual = demand.usual_units
+    rates = candidate.offer.prices.rates
+    usual = candidate.billed(demand.usual_units)
     written = min(demand.output_tokens if demand.output_tokens is not None else EXPECTED_OUTPUT, EXPECTED_OUTPUT)
     cost = sum(price_of(unit, rates) * max(1, count) for unit, count in usual.items() if has_price(unit, rates))
     if written and usual.keys().isdisjoint(OUTPUT_UNITS) and has_price("output_tokens", rates):
@@ -202,7 +220,7 @@ def _order_offers(model: Model, demand: Demand, situation: Situation) -> Sequenc
         return (
             order.index(name) if name in order else len(order),
             _STATE_RANK[situation.standing(candidate).state],
-            _expected_cost(candidate.offer, demand),
+            _expected_cost(candidate, demand),
         )
 
     # Where none is large enough, one of them will say so.
@@ -293,7 +311,7 @@ def _figures(demand: Demand, situation: Situation) -> Mapping[str, Callable[[Can
         return -candidate.model.quality.score if candidate.model.quality else None
 
     return {
-        "cost": lambda candidate: float(_expected_cost(candidate.offer, demand)),
+        "cost": lambda candidate: float(_expected_cost(candidate, demand)),
         "speed": seconds,
         "quality": quality,
     }

@@ -1,7 +1,9 @@
 """Where one attempt goes: everything an adapter needs to know of a provider, and nothing else."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+
+from aig.modalities.usage import Unit
 
 # In what a provider, or a model of it, departs from its wire. Rows of the catalog name them; adapters ask for them.
 QUIRKS = {
@@ -68,6 +70,8 @@ class Upstream:
     max_batch: int = 1
     max_batch_tokens: int | None = None
     dimensions: int | None = None  # what the model embeds to if nobody asks otherwise
+    credits: Mapping[Unit, int] = field(default_factory=dict)  # what one second, or asset, costs of the provider's own
+    sandbox_seconds: float = 3.0  # how long a job of the sandbox takes
     # Whether this is the first call ever with that text: the only memory an adapter has.
     first_time: Callable[[str], Awaitable[bool]] = _always_first
     # Whether an adapter that sends several requests for a call may send one of them again; it is counted then.

@@ -235,7 +235,7 @@ class TestTheBuiltInCatalog:
         faults = ("429", "500", "503", "529", "401", "timeout", "reset", "malformed", "empty", "once-429", "once-500")
         troubles = {f"sandbox/fail-{fault}" for fault in faults}
         troubles |= {f"sandbox/{name}" for name in ("cut", "stall", "slow", "no-usage", "zero-usage")}
-        operations = OPERATIONS.keys() - {"chat", "speak"} | {"echo", "speech"}
+        operations = OPERATIONS.keys() - {"chat", "speak", "three_d"} | {"echo", "speech", "3d", "video-fail"}
         assert marked == troubles | {f"sandbox/{name}" for name in operations}
         for slug in troubles | {"sandbox/echo"}:
             (offer,) = builtin().models[slug].offers

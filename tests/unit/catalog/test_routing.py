@@ -94,7 +94,7 @@ def three() -> World:
 def test_what_is_sold_by_other_units_is_compared_by_a_usual_run() -> None:
     models, demand = builtin().models, ImageRequest((), "a cat").demand
     slugs = ("black-forest-labs/flux-1-schnell", "black-forest-labs/flux-dev", "openai/gpt-image-2")
-    costs = [_expected_cost(models[slug].offers[0], demand) / 10**12 for slug in slugs]
+    costs = [_expected_cost(Candidate(models[slug], models[slug].offers[0]), demand) / 10**12 for slug in slugs]
     assert costs == sorted(costs)
     assert 0.001 < costs[0] < costs[1] < costs[2] < 0.1  # dollars
 
