@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from aig.breaker import Opening
 from aig.cached import CachedAnswer
@@ -208,6 +208,26 @@ class HealthLog(Protocol):
 class Once(Protocol):
     async def first_time(self, text: str) -> bool:
         """Whether nobody has asked with this text within the last day."""
+        ...
+
+
+class Queue(Protocol):
+    """What is to be done by somebody else, soon: at least once, in no order."""
+
+    async def send(self, body: Mapping[str, Any], delay_s: int = 0) -> None:
+        """One message, which nobody sees for `delay_s` seconds, at most 900. Raises StoreBusy."""
+        ...
+
+    async def send_all(self, bodies: Sequence[Mapping[str, Any]]) -> None:
+        """Raises StoreBusy where one was not taken: any of them may have been."""
+        ...
+
+
+class Machines(Protocol):
+    """What waits, and goes on after a crash of whoever began it."""
+
+    async def start(self, name: str, given: Mapping[str, Any]) -> bool:
+        """One execution for each name. False if it was there before, with another input or ended. Raises StoreBusy."""
         ...
 
 

@@ -17,7 +17,9 @@ from aig.aws.idempotency import DynamoIdempotency
 from aig.aws.json_api import JsonApi
 from aig.aws.keys import DynamoKeys
 from aig.aws.ledger import DynamoLedger
+from aig.aws.machines import StateMachine
 from aig.aws.once import DynamoOnce
+from aig.aws.queue import SqsQueue
 from aig.aws.records import DynamoRecords
 from aig.aws.secrets import Environment, SecretsManager
 from aig.aws.sigv4 import Credentials
@@ -153,6 +155,33 @@ def _bucket(env: Mapping[str, str], name: str, region: str, credentials: Credent
     return Bucket(name, region, credentials, env.get("AIG_S3_ENDPOINT") or None)
 
 
+def _region(env: Mapping[str, str]) -> str:
+    return env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or "us-east-1"
+
+
+def queue(variable: str, env: Mapping[str, str] = os.environ) -> SqsQueue:
+    """The queue whose URL is in this variable, for the functions that send to it; `AIG_SQS_ENDPOINT` is another SQS."""
+    region = _region(env)
+    endpoint = env.get("AIG_SQS_ENDPOINT") or f"https://sqs.{region}.amazonaws.com"
+    return SqsQueue(JsonApi("sqs", "AmazonSQS", "1.0", endpoint, region, _credentials(env)), env.get(variable, ""))
+
+
+def machine(variable: str, env: Mapping[str, str] = os.environ) -> StateMachine:
+    """The state machine whose ARN is in this variable; `AIG_STATES_ENDPOINT` is another Step Functions."""
+    region = _region(env)
+    endpoint = env.get("AIG_STATES_ENDPOINT") or f"https://states.{region}.amazonaws.com"
+    api = JsonApi("states", "AWSStepFunctions", "1.0", endpoint, region, _credentials(env))
+    return StateMachine(api, env.get(variable, ""))
+
+
+def time_scale(env: Mapping[str, str] = os.environ) -> float:
+    """What waits of minutes and hours are multiplied by: 1, but on one's own machine. Raises ValueError."""
+    scale = float(env.get("AIG_TIME_SCALE") or 1)
+    if not 0 < scale <= 1:
+        raise ValueError("AIG_TIME_SCALE is above 0 and at most 1")
+    return scale
+
+
 def container(
     env: Mapping[str, str] = os.environ, *, credentials: Credentials | None = None, clock: Clock | None = None
 ) -> Container:
@@ -160,7 +189,7 @@ def container(
     clock = clock or SystemClock()
     credentials = credentials or _credentials(env)
     free_tier = _free_tier(env.get("AIG_FREE_TIER", ""))
-    region = env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or "us-east-1"
+    region = _region(env)
     endpoint = env.get("AIG_DYNAMODB_ENDPOINT") or f"https://dynamodb.{region}.amazonaws.com"
     dynamodb = JsonApi("dynamodb", "DynamoDB_20120810", "1.0", endpoint, region, credentials)
     table = Table(dynamodb, env.get("AIG_CORE_TABLE", "core"))
