@@ -105,7 +105,8 @@ class GuardedFetcher:
     ) -> None:
         self._resolver = resolver
         self._allow_loopback = allow_loopback
-        self._own = None if own is None else URL(own).origin()
+        chosen = URL(own or "")
+        self._own = chosen.origin() if chosen.host else None  # a model of our own is nowhere
         self._longest_url = longest_url
         self._tls = tls
         self._total_s = total_s
