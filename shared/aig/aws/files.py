@@ -2,10 +2,14 @@
 
   uploads/<tenant>/<upload id>    what a client puts there before it is asked about, for a day
   media/<tenant>/<file name>      what models made, for eight days: no link lasts longer than seven
+  media/<tenant>/<job id>/<name>  what jobs made, for as long
 
 A tenant is the one that the key stands for, never one that a request names.
 """
 
+from collections.abc import AsyncIterator
+
+from aig.aws import multipart
 from aig.aws.blobs import BlobError, Bucket
 from aig.ports import StoreBusy
 
@@ -13,6 +17,11 @@ UPLOAD_S = 15 * 60
 DOWNLOAD_S = 5 * 60
 # By the ending of a file's name. A browser shows what it is told, and nothing of ours is ever a page.
 MEDIA_TYPES = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp"}
+
+
+def result_path(account_id: str, job_id: str, name: str) -> str:
+    """What the link to a job's file is signed for."""
+    return f"{account_id}/{job_id}/{name}"
 
 
 class S3Files:
@@ -40,6 +49,31 @@ class S3Files:
         except BlobError as error:
             raise StoreBusy from error
         return f"{account_id}/{name}"
+
+    async def keep_result(
+        self, account_id: str, job_id: str, name: str, pieces: AsyncIterator[bytes], media_type: str, most: int
+    ) -> multipart.Written:
+        """Keeps a file of a job's while it comes: whole, or not at all. Its path for links is that of `result_path`.
+
+        Whatever was kept by that name before is there until then. Raises StoreBusy, multipart.ObjectRefused where it is
+        empty or has more than `most` bytes, and what `pieces` raises.
+        """
+        key = f"media/{result_path(account_id, job_id, name)}"
+        try:
+            written = await multipart.write(self._bucket, key, pieces, media_type, most)
+            size = await self._bucket.head(key)
+        except BlobError as error:
+            raise StoreBusy from error
+        if size != written.size:  # nobody may be told that it is there
+            raise StoreBusy
+        return written
+
+    async def result_there(self, account_id: str, job_id: str, name: str) -> int | None:
+        """The size in bytes of a job's file, None once the bucket has forgotten it. Raises StoreBusy."""
+        try:
+            return await self._bucket.head(f"media/{result_path(account_id, job_id, name)}")
+        except BlobError as error:
+            raise StoreBusy from error
 
     def download_link(self, path: str, method: str) -> str:
         """A URL of S3 for the next minutes, to be asked for with GET or HEAD."""
