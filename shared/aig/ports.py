@@ -36,6 +36,7 @@ if TYPE_CHECKING:  # which adapters there are costs every function time at its s
     from aig.modalities.transcribe import TranscribeAdapter
     from aig.modalities.translate import TranslateAdapter
     from aig.modalities.video import VideoRequest
+    from aig.webhooks.delivery import Failure
 
 
 class Keys(Protocol):
@@ -315,6 +316,31 @@ class Fetched:
 class Fetch(Protocol):
     async def fetch(self, url: str, param: str, limit: int = ...) -> Fetched:
         """What lies behind a URL that a client gave in `param`, at most `limit` bytes. Raises InvalidRequest."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A receiver's answer. `headers` has lower-case names; `body` is whole."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class NotPosted(Exception):
+    """There was no whole answer; `status` and the beginning of the body are there if it began."""
+
+    def __init__(self, failure: "Failure", status: int | None = None, body: bytes = b"") -> None:
+        super().__init__(failure)
+        self.failure = failure
+        self.status = status
+        self.body = body
+
+
+class Post(Protocol):
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Posted:
+        """Send to a URL that a client has given, within some seconds. Raises NotPosted."""
         ...
 
 

@@ -20,9 +20,10 @@ from yarl import URL
 
 from aig.errors import InvalidRequest
 from aig.modalities.public_url import is_public_address, public_host
-from aig.ports import Fetched, Resolver
+from aig.ports import Fetched, NotPosted, Posted, Resolver
 
 MAX_BYTES = 20 * 1024 * 1024
+MAX_ANSWER_BYTES = 64 * 1024  # of a webhook's receiver
 MAX_URL_LENGTH = 2048
 TOTAL_S = 15.0
 CONNECT_S = 5.0
@@ -134,6 +135,28 @@ class GuardedFetcher:
                 code="url_unreachable",
                 param=param,
             ) from None
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Posted:
+        """A webhook: the answer, whatever its status, read to its end of MAX_ANSWER_BYTES at most. Raises NotPosted."""
+        status: int | None = None
+        try:
+            async with asyncio.timeout(self._total_s), self.answer("POST", url, headers, body) as response:
+                status = response.status
+                read = bytearray()
+                async for piece in response.content.iter_any():
+                    read += piece
+                    if len(read) > MAX_ANSWER_BYTES:
+                        raise NotPosted("too_large", status, bytes(read[:MAX_ANSWER_BYTES]))
+                names = {name.lower(): value for name, value in response.headers.items()}
+                return Posted(status, names, bytes(read))
+        except NotFetched as error:
+            raise NotPosted("dns" if error.code == "url_unreachable" else "not_allowed") from None
+        except TimeoutError:
+            raise NotPosted("timeout", status) from None
+        except (aiohttp.ClientSSLError, aiohttp.ServerFingerprintMismatch):
+            raise NotPosted("tls") from None
+        except (aiohttp.ClientError, OSError):
+            raise NotPosted("connection", status) from None
 
     @asynccontextmanager
     async def answer(
