@@ -163,12 +163,12 @@ def test_streams_as_their_mappings_say(small: Path) -> None:
     }  # fmt: skip
 
 
-def test_a_mapping_that_reads_no_table_is_named(small: Path) -> None:
-    queue = "  Queue: {Type: AWS::SQS::Queue}\n"
+def test_a_mapping_that_reads_neither_table_nor_queue_is_named(small: Path) -> None:
+    topic = "  Topic: {Type: AWS::SNS::Topic}\n"
     text = SMALL.replace("FunctionName: !Ref Tick\n      EventSourceArn: !GetAtt Things.StreamArn", (
-        "FunctionName: !Ref Tick\n      EventSourceArn: !GetAtt Queue.Arn"
+        "FunctionName: !Ref Tick\n      EventSourceArn: !Ref Topic"
     ))  # fmt: skip
-    small.write_text(text + queue, encoding="utf-8")
+    small.write_text(text + topic, encoding="utf-8")
     with pytest.raises(ValueError, match="Reads reads"):
         load(small)
 
@@ -206,13 +206,26 @@ def test_rates(expression: str, seconds: float | None) -> None:
         ([{"Ref": "AWS::NoValue"}, 1], [1]),
         ({"keep": 1, "drop": {"Ref": "AWS::NoValue"}}, {"keep": 1}),
         ({"Fn::GetAtt": "Q.Arn"}, "arn:aws:sqs:us-east-1:123456789012:named"),
-        ({"Fn::GetAtt": ["Q", "QueueName"]}, "arn:aws:sqs:us-east-1:123456789012:named/QueueName"),
-        ({"Ref": "Q"}, "named"),
+        ({"Fn::GetAtt": ["Q", "QueueName"]}, "named"),
+        ({"Ref": "Q"}, "https://sqs.us-east-1.amazonaws.com/123456789012/named"),
+        ({"Ref": "M"}, "arn:aws:states:us-east-1:123456789012:stateMachine:aigateway-job"),
+        ({"Fn::GetAtt": "M.Arn"}, "arn:aws:states:us-east-1:123456789012:stateMachine:aigateway-job"),
+        ({"Fn::GetAtt": "M.Name"}, "aigateway-job"),
+        (
+            {"Fn::Sub": "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:${M.Name}:*"},
+            "arn:aws:states:us-east-1:123456789012:execution:aigateway-job:*",
+        ),
     ],
 )
 def test_intrinsic_functions(value: object, expected: object) -> None:
     resolver = Resolver(
-        resources={"Q": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "named"}}},
+        resources={
+            "Q": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "named"}},
+            "M": {
+                "Type": "AWS::StepFunctions::StateMachine",
+                "Properties": {"StateMachineName": {"Fn::Sub": "${AWS::StackName}-job"}},
+            },
+        },
         parameters={"P": "p"},
         conditions={
             "Yes": {"Fn::And": [{"Fn::Not": [{"Condition": "No"}]}, {"Fn::Or": [False, True]}]},
