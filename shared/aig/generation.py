@@ -97,7 +97,10 @@ async def take_on(
 
 
 async def cancel(gateway: Gateway, jobs: Jobs, job: Job) -> Job:
-    """A job that has not begun, ended at no cost; one that was cancelled before as it is. Raises Conflict, StoreBusy."""
+    """A job that has not begun, ended at no cost; one that was cancelled before as it is.
+
+    Raises Conflict, StoreBusy.
+    """
     while job.status == "queued":
         now = int(gateway.clock.now())
         ending = Ending(job, "cancelled", now)

@@ -14,6 +14,7 @@ from aig.aws.blobs import BlobError, Bucket
 from aig.ports import StoreBusy
 
 UPLOAD_S = 15 * 60
+UPLOAD_READ_S = 3600
 DOWNLOAD_S = 5 * 60
 # By the ending of a file's name. A browser shows what it is told, and nothing of ours is ever a page.
 MEDIA_TYPES = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp"}
@@ -41,6 +42,18 @@ class S3Files:
             return await self._bucket.get(f"uploads/{account_id}/{upload_id}")
         except BlobError as error:
             raise StoreBusy from error
+
+    async def keep_upload(self, account_id: str, upload_id: str, data: bytes) -> None:
+        """What came with a request, and is needed when it is worked on. Raises StoreBusy."""
+        try:
+            await self._bucket.put(f"uploads/{account_id}/{upload_id}", data)
+        except BlobError as error:
+            raise StoreBusy from error
+
+    def upload_reading_link(self, account_id: str, upload_id: str) -> str:
+        """A URL of S3 where a provider may fetch an upload within an hour."""
+        key = f"uploads/{account_id}/{upload_id}"
+        return self._bucket.download_link(key, UPLOAD_READ_S, "application/octet-stream")
 
     async def keep(self, account_id: str, name: str, data: bytes) -> str:
         """The path of a file that is kept for links. Raises StoreBusy."""

@@ -101,7 +101,7 @@ class DynamoJobs:
         """One paid step is done, and the next is to be submitted."""
         changes: dict[str, Any] = {
             "stage": _text(stage),
-            "spent": _text(dict(spent)),
+            "spent": _text({str(unit): count for unit, count in spent.items()}),
             "handle": None,
             "stamp": None,
             "stamp_until": None,

@@ -18,7 +18,7 @@ _COMPLETE_S = 120.0
 _UPLOAD_ID = re.compile(rb"<UploadId>([^<]+)</UploadId>")
 
 
-class ObjectRefused(Exception):
+class ObjectRefused(ValueError):
     """What came is not to be kept."""
 
 

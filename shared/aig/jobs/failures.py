@@ -54,7 +54,7 @@ UNUSABLE = Failure(
 GONE = Failure(
     "provider_error",
     "provider_not_configured",
-    f"The model, or its provider, was taken out of the gateway while the job ran. {_NOTHING_CHARGED} Use another model.",
+    f"The model, or its provider, left the gateway while the job ran. {_NOTHING_CHARGED} Use another model.",
 )
 INTERNAL = Failure(
     "internal_error",
@@ -66,3 +66,8 @@ EXPIRED = Failure(
     "hold_expired",
     f"The job took longer than its money was set aside for. {_NOTHING_CHARGED} Send it again.",
 )
+
+
+def of_cause(error: str | None) -> Failure:
+    """What a job fails with whose machine gave up, by the name of the error that it caught."""
+    return UNUSABLE if error == "ResultLost" else INTERNAL

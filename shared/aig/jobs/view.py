@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from aig import links
 from aig.jobs.job import File, Job
 from aig.jobs.times import FILES_S
 from aig.modalities.job import JobKind
@@ -25,6 +26,22 @@ def type_of(kind: JobKind) -> str:
 def expires_at(job: Job) -> int:
     """When the job's files go."""
     return job.order.created_at + FILES_S
+
+
+def file_path(job: Job, name: str) -> str:
+    """What the link to a file is signed for."""
+    return f"{job.order.account_id}/{job.id}/{name}"
+
+
+def link_to(job: Job, name: str, until: int, key: bytes) -> str:
+    """A URL that opens a file to whoever has it, until a time in unix seconds."""
+    path = file_path(job, name)
+    return f"{job.order.base_url}/media/{path}?{links.signed_query(path, until, key)}"
+
+
+def links_of(job: Job, key: bytes) -> Link:
+    """Links to a job's files that last as long as they do."""
+    return lambda name: link_to(job, name, expires_at(job), key)
 
 
 def job_json(job: Job, link: Link, now: float) -> dict[str, Any]:
