@@ -283,16 +283,17 @@ def _table(logical_id: str, properties: Mapping[str, Any], resolver: Resolver) -
 
 def _bucket(logical_id: str, properties: Mapping[str, Any], resolver: Resolver) -> Bucket:
     rules = resolver.resolve(properties.get("LifecycleConfiguration", {})).get("Rules", [])
-    lifecycle = tuple(
-        {
-            "ID": rule["Id"],
-            "Status": rule["Status"],
-            "Filter": {"Prefix": rule.get("Prefix", "")},
-            "Expiration": {"Days": rule["ExpirationInDays"]},
-        }
-        for rule in rules
-    )
-    return Bucket(logical_id, resolver.physical_name(logical_id), lifecycle)
+    return Bucket(logical_id, resolver.physical_name(logical_id), tuple(map(_lifecycle_rule, rules)))
+
+
+def _lifecycle_rule(rule: Mapping[str, Any]) -> Mapping[str, Any]:
+    """boto3's words for one of the template's."""
+    named = {"ID": rule["Id"], "Status": rule["Status"], "Filter": {"Prefix": rule.get("Prefix", "")}}
+    if "ExpirationInDays" in rule:
+        named["Expiration"] = {"Days": rule["ExpirationInDays"]}
+    if "AbortIncompleteMultipartUpload" in rule:
+        named["AbortIncompleteMultipartUpload"] = rule["AbortIncompleteMultipartUpload"]
+    return named
 
 
 def _schedules(resources: Mapping[str, Mapping[str, Any]], resolver: Resolver) -> list[Schedule]:

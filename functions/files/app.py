@@ -1,5 +1,6 @@
 """POST /v1/uploads, and the signed links at /media."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -9,8 +10,8 @@ from starlette.responses import RedirectResponse, Response
 from typing_extensions import TypedDict
 
 from aig import links, wiring
-from aig.aws.files import UPLOAD_S
-from aig.errors import Forbidden
+from aig.aws.files import UPLOAD_S, result_path
+from aig.errors import Forbidden, NotFound, Overloaded
 from aig.http.app import create_app
 from aig.http.auth import Authenticator
 from aig.http.body import read_json
@@ -18,7 +19,8 @@ from aig.http.json_answer import JsonAnswer
 from aig.keys import Caller
 from aig.modalities.media.limits import MAX_AUDIO_BYTES
 from aig.modalities.steering import STRICT, check
-from functions.files.reference import MEDIA, UPLOADS
+from aig.ports import StoreBusy
+from functions.files.reference import MEDIA, RESULT, UPLOADS
 
 container = wiring.container()
 authenticated = Authenticator(container.keys, container.secrets, container.clock)
@@ -57,8 +59,30 @@ async def create_upload(request: Request, caller: Annotated[Caller, Depends(auth
 @app.get("/media/{account}/{name}", **MEDIA)
 async def open_link(request: Request, account: str, name: str) -> Response:
     """No key: whoever has the link may follow it until its time."""
-    path, query = f"{account}/{name}", request.query_params
-    signed = {part: query.get(part, "") for part in ("exp", "kid", "sig")}
-    if not links.opens(path, **signed, key=await container.link_key(), now=container.clock.now()):
+    return await _opened(request, f"{account}/{name}")
+
+
+@app.head("/media/{account}/{job}/{name}", include_in_schema=False)
+@app.get("/media/{account}/{job}/{name}", **RESULT)
+async def open_result_link(request: Request, account: str, job: str, name: str) -> Response:
+    """The same for a file of a job's."""
+    return await _opened(request, result_path(account, job, name))
+
+
+async def _opened(request: Request, path: str) -> Response:
+    signed = {part: _only(request.query_params.getlist(part)) for part in ("exp", "kid", "sig")}
+    if not links.opens(path, **signed, keys=await container.link_keys(), now=container.clock.now()):
         raise Forbidden("The link is not valid, or its time is over. Ask for the file again.", code="link_not_valid")
-    return RedirectResponse(container.files.download_link(path, request.method), 302, {"cache-control": "no-store"})
+    try:
+        size = await container.files.there(path)
+    except StoreBusy:
+        raise Overloaded("The file cannot be looked up now. Try again.", retry_after=1) from None
+    if size is None:
+        raise NotFound("The file is no longer there: files are kept for seven days. Make it again.", code="expired")
+    headers = {"cache-control": "no-store", "referrer-policy": "no-referrer"}
+    return RedirectResponse(container.files.download_link(path, request.method), 302, headers)
+
+
+def _only(values: Sequence[str]) -> str:
+    """What is said once; of two, nobody knows which is meant."""
+    return values[0] if len(values) == 1 else ""

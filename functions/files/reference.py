@@ -34,5 +34,14 @@ MEDIA = operation(
     answer=None,
     public=True,
     status=302,
-    errors=(403, 503),
+    errors=(403, 404, 503),
+)
+RESULT = operation(
+    "openResultLink",
+    "Follow a signed link to a file of a job",
+    "files",
+    answer=None,
+    public=True,
+    status=302,
+    errors=(403, 404, 503),
 )

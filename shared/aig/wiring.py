@@ -90,12 +90,25 @@ class Container:
             cache=self.cache,
         )
 
-    async def link_key(self) -> bytes:
-        """What links to files are signed with. Raises InternalError where the operator has not set the pepper."""
-        pepper = await self.secrets.get("pepper")
-        if pepper is None:
-            raise InternalError("The gateway has no key pepper. The operator has to set it.", code="not_configured")
-        return links.link_key(pepper)
+    async def link_keys(self) -> Sequence[bytes]:
+        """What links to files are opened with; the first signs them.
+
+        One is made of the pepper, unless the secret has keys of their own. Raises InternalError where the operator has
+        not set the pepper, or keys that are none.
+        """
+        current = await self.secrets.get("link_key")
+        if current is None:
+            pepper = await self.secrets.get("pepper")
+            if pepper is None:
+                raise InternalError("The gateway has no key pepper. The operator has to set it.", code="not_configured")
+            return [links.link_key(pepper)]
+        before, used_from = await self.secrets.get("link_key_before"), await self.secrets.get("link_key_from")
+        try:
+            return links.keys_in_use(current, before, used_from, self.clock.now())
+        except ValueError:
+            raise InternalError(
+                "The gateway's link key is none. The operator has to rotate it.", code="not_configured"
+            ) from None
 
     def top_up_ports(self) -> TopUpPorts:
         """What top-ups need."""

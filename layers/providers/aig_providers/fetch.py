@@ -34,6 +34,7 @@ _AS_IT_IS = "%/:?@!$&'()*+,;=[]~|"
 _HEADERS = {"User-Agent": "aigateway", "Accept": "*/*", "Accept-Encoding": "identity"}
 _NO_HEADERS: Mapping[str, str] = {}
 
+Response = aiohttp.ClientResponse
 Trouble = Literal["url_not_allowed", "url_redirects", "url_timeout", "url_too_large", "url_unreachable"]
 
 
@@ -161,7 +162,7 @@ class GuardedFetcher:
     @asynccontextmanager
     async def answer(
         self, method: str, url: str, headers: Mapping[str, str] = _NO_HEADERS, body: bytes | None = None
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    ) -> AsyncIterator[Response]:
         """The answer as soon as its head is there, a redirect or an error too; how long that may take is the caller's.
 
         Raises NotFetched, aiohttp.ClientError and OSError.
@@ -248,7 +249,7 @@ def _pinned(addresses: Sequence[str], tls: ssl.SSLContext | None) -> aiohttp.Cli
     )
 
 
-async def _whole(response: aiohttp.ClientResponse, limit: int) -> Fetched:
+async def _whole(response: Response, limit: int) -> Fetched:
     _check_head(response, limit)
     data = bytearray()
     async for piece in response.content.iter_any():
@@ -262,7 +263,7 @@ def _too_large(limit: int) -> NotFetched:
     return NotFetched("url_too_large", f"it is larger than {limit} bytes")
 
 
-def _check_head(response: aiohttp.ClientResponse, limit: int) -> None:
+def _check_head(response: Response, limit: int) -> None:
     if 300 <= response.status < 400:
         raise NotFetched(
             "url_redirects", f"it answers with a redirect ({response.status}). Send the URL that it leads to in the end"
@@ -275,10 +276,10 @@ def _check_head(response: aiohttp.ClientResponse, limit: int) -> None:
         raise _too_large(limit)
 
 
-def is_packed(response: aiohttp.ClientResponse) -> bool:
+def is_packed(response: Response) -> bool:
     """Whether the body is compressed, which nobody has asked for."""
     return response.headers.get("Content-Encoding", "identity").strip().lower() not in ("identity", "")
 
 
-def media_type(response: aiohttp.ClientResponse) -> str | None:
+def media_type(response: Response) -> str | None:
     return response.headers.get("Content-Type", "").partition(";")[0].strip().lower() or None

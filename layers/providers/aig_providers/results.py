@@ -13,13 +13,11 @@ from http import HTTPStatus
 from typing import TypeVar
 from urllib.parse import urljoin
 
-import aiohttp
-
 from aig.errors import UpstreamError, UpstreamKind
 from aig.modalities.upstream import Upstream
 from aig.ports import Resolver
 from aig_providers import wire
-from aig_providers.fetch import GuardedFetcher, NotFetched, is_packed, media_type
+from aig_providers.fetch import GuardedFetcher, NotFetched, Response, is_packed, media_type
 
 T = TypeVar("T")
 
@@ -113,7 +111,7 @@ async def open_result(
         yield Opened(media_type(response), bytes(head), whole)
 
 
-async def _followed(fetcher: GuardedFetcher, source: Source, stack: AsyncExitStack) -> aiohttp.ClientResponse:
+async def _followed(fetcher: GuardedFetcher, source: Source, stack: AsyncExitStack) -> Response:
     """The answer at the end of the redirects, open until the stack is closed."""
     url = source.url
     for _ in range(_MAX_REDIRECTS + 1):
@@ -131,7 +129,7 @@ async def _followed(fetcher: GuardedFetcher, source: Source, stack: AsyncExitSta
     raise UpstreamError("malformed")
 
 
-def _check(response: aiohttp.ClientResponse, most: int) -> None:
+def _check(response: Response, most: int) -> None:
     """Raises UpstreamError for an answer that is no result. It is not what the client asked for that is refused."""
     status = response.status
     if status in _GONE:
@@ -146,9 +144,7 @@ def _check(response: aiohttp.ClientResponse, most: int) -> None:
         raise ResultTooLarge
 
 
-async def _pieces(
-    response: aiohttp.ClientResponse, patience: _Patience, idle_s: float, most: int
-) -> AsyncGenerator[bytes, None]:
+async def _pieces(response: Response, patience: _Patience, idle_s: float, most: int) -> AsyncGenerator[bytes, None]:
     size = 0
     while piece := await patience.wait(idle_s, response.content.readany()):
         size += len(piece)
