@@ -66,6 +66,13 @@ def _pixels(text: str, number: str, width: int, height: int) -> bytes:
     return (bytes(row * margin) + above).ljust(row * max(0, height - margin - small * HEIGHT), b"\0") + foot
 
 
+def dots(text: str, number: str, width: int, height: int) -> list[bytes]:
+    """The rows of a drawing, a byte a dot, 1 for ink: the text from the top, the number at the right of the bottom."""
+    row = 1 + width
+    pixels = _pixels(text, number, width, height).ljust(row * height, b"\0")
+    return [pixels[at + 1 : at + row] for at in range(0, row * height, row)]
+
+
 def _chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 

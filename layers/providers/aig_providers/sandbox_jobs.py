@@ -16,6 +16,7 @@ from aig.modalities.three_d import ThreeDRequest
 from aig.modalities.upstream import Upstream
 from aig.modalities.usage import Usage
 from aig.modalities.video import VideoRequest
+from aig_providers.sandbox_video import mp4
 from aig_providers.shapes import unsupported
 
 RequestT = TypeVar("RequestT")
@@ -23,8 +24,7 @@ Plan = Mapping[str, Any]
 
 FAILING = "video-fail"
 VIDEO_S, MUSIC_S = 5, 10
-USUAL_LINES, MOST_LINES, LONGEST_SIDE = 360, 1080, 1920
-_RESOLUTIONS = {f"{lines}p": lines for lines in (360, 480, 540, 720, 768, 1080)}
+USUAL_LINES, LONGEST_SIDE = 360, 3840
 _MOST_SHOWN = 120  # characters of a prompt: a handle is small, whatever they are
 
 
@@ -47,15 +47,14 @@ def _shown(request: VideoRequest | ThreeDRequest) -> str:
 
 def _size(request: VideoRequest) -> tuple[int, int]:
     """Width and height in pixels, both even. The resolution is the shorter side."""
-    lines = _RESOLUTIONS[request.resolution] if request.resolution else USUAL_LINES
+    named = request.resolution or f"{USUAL_LINES}p"
+    lines = 2160 if named == "4k" else int(named.removesuffix("p"))
     wide, high = map(int, (request.aspect_ratio or "16:9").split(":"))
     longer = round(lines * max(wide, high) / min(wide, high) / 2) * 2
     return (longer, lines) if wide >= high else (lines, longer)
 
 
 def _check_video(request: VideoRequest) -> None:
-    if request.resolution not in (None, *_RESOLUTIONS):
-        raise unsupported("resolution")
     if max(_size(request)) > LONGEST_SIDE:
         raise unsupported("aspect_ratio")
     if request.sound:
@@ -68,8 +67,6 @@ def _plan_video(request: VideoRequest) -> Plan:
 
 
 def _make_video(plan: Plan) -> bytes:
-    from aig_providers.sandbox_video import mp4
-
     return mp4(plan["prompt"], plan["length"], plan["width"], plan["height"])
 
 

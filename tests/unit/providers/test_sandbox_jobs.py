@@ -174,9 +174,8 @@ async def test_the_same_request_makes_the_same_file(operation: str) -> None:
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
-        ({"resolution": "4k"}, "resolution"),
         ({"aspect_ratio": "99:1"}, "aspect_ratio"),
-        ({"aspect_ratio": "21:9", "resolution": "1080p"}, "aspect_ratio"),
+        ({"aspect_ratio": "21:9", "resolution": "4k"}, "aspect_ratio"),
         ({"sound": True}, "audio"),
     ],
 )
@@ -196,6 +195,7 @@ async def test_videos_that_are_not_made(fields: Mapping[str, Any], param: str) -
         ({"aspect_ratio": "9:16"}, (360, 640)),
         ({"aspect_ratio": "1:1", "resolution": "480p"}, (480, 480)),
         ({"resolution": "1080p"}, (1920, 1080)),
+        ({"resolution": "4k"}, (3840, 2160)),
         ({"aspect_ratio": "7:5"}, (504, 360)),
     ],
 )
