@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any, TypeVar
 
+from aig.clock import SystemClock
 from aig.errors import UpstreamError
 from aig.modalities.chat import ChatChunk, ChatRequest, ChatResult
 from aig.modalities.classify import ClassifyRequest, ClassifyResult
@@ -26,9 +27,10 @@ from aig.modalities.transcribe import TranscribeRequest, TranscribeResult
 from aig.modalities.translate import TranslateRequest, TranslateResult
 from aig.modalities.upstream import Timeouts, Upstream
 from aig.modalities.usage import Usage
-from aig_providers import sandbox_files, sandbox_speech, sandbox_texts, sandbox_vectors, wire
+from aig_providers import sandbox_files, sandbox_jobs, sandbox_speech, sandbox_texts, sandbox_vectors, wire
 from aig_providers.openai_compatible import OpenAICompatibleChat
 from aig_providers.sandbox_echo import Completion, echo
+from aig_providers.sandbox_jobs import SandboxJobs
 from aig_providers.wire import HttpRequest, Post, Reply
 
 ResultT = TypeVar(
@@ -202,10 +204,15 @@ def _told(model: str, usage: Usage | None) -> Usage | None:
     return Usage(dict.fromkeys(usage.units, 0)) if model == "zero-usage" else usage
 
 
-async def _answer(upstream: Upstream, make: Callable[[], ResultT]) -> ResultT:
-    """What the model makes, once the transport has brought a JSON object: its failures are those of chat."""
+async def _reach(upstream: Upstream) -> None:
+    """Nothing, once the transport has brought a JSON object: its failures are those of chat."""
     post = _over(upstream, lambda _: _Reply(200, _paced(upstream.model_id, [b"{}"])))
     wire.parse_object(await wire.exchange(post, _NOTHING, upstream))
+
+
+async def _answer(upstream: Upstream, make: Callable[[], ResultT]) -> ResultT:
+    """What the model makes, once it is reached."""
+    await _reach(upstream)
     result = make()
     return replace(result, usage=_told(upstream.model_id, result.usage))
 
@@ -264,6 +271,9 @@ class Sandbox:
     chat = SandboxChat()
     speak = SandboxSpeak()
     embed = image = transcribe = moderate = translate = classify = detect = ocr = rerank = SandboxAnswers()
+    video = SandboxJobs(sandbox_jobs.VIDEO, _reach, SystemClock())
+    music = SandboxJobs(sandbox_jobs.MUSIC, _reach, SystemClock())
+    three_d = SandboxJobs(sandbox_jobs.THREE_D, _reach, SystemClock())
 
 
 ADAPTER = Sandbox()

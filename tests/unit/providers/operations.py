@@ -1,4 +1,4 @@
-"""A request of each operation but chat, as small as it may be, and how an adapter is asked for it."""
+"""A request of each operation but chat and speech, as small as it may be, and how an adapter is asked for it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,12 +9,15 @@ from aig.modalities.embed import EmbedRequest
 from aig.modalities.files import Document, Picture, Sound
 from aig.modalities.image import ImageRequest
 from aig.modalities.moderate import ModerateRequest
+from aig.modalities.music import MusicRequest
 from aig.modalities.ocr import OcrRequest
 from aig.modalities.rerank import RerankRequest
 from aig.modalities.speak import SpeakChunk, SpeakRequest
+from aig.modalities.three_d import ThreeDRequest
 from aig.modalities.transcribe import TranscribeRequest
 from aig.modalities.translate import TranslateRequest
 from aig.modalities.upstream import Upstream
+from aig.modalities.video import VideoRequest
 
 MODELS = ("v/m",)
 PICTURE = Picture(b"no PNG", "image/png", 640, 480)
@@ -30,6 +33,11 @@ WHOLE: Mapping[str, Any] = {
     "rerank": RerankRequest(MODELS, "red fish", ("one fish", "red fish")),
     "transcribe": TranscribeRequest(MODELS, SOUND),
     "translate": TranslateRequest(MODELS, ("hello",), "pt"),
+}
+JOBS: Mapping[str, Any] = {
+    "music": MusicRequest(MODELS, "a slow waltz"),
+    "three_d": ThreeDRequest(MODELS, "a chair"),
+    "video": VideoRequest(MODELS, "a cat at sea"),
 }
 
 

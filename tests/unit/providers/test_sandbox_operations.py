@@ -11,7 +11,7 @@ from aig.modalities.speak import SpeakRequest
 from aig.modalities.upstream import Timeouts, Upstream
 from aig.modalities.usage import COUNT_UNITS
 from aig_providers.sandbox import ADAPTER
-from tests.unit.providers.operations import MODELS, WHOLE, ask, spoken
+from tests.unit.providers.operations import JOBS, MODELS, WHOLE, ask, spoken
 
 TIMEOUTS = Timeouts(first_byte=30.0, idle=30.0, total=30.0)
 SHORT = Timeouts(first_byte=0.01, idle=0.01, total=0.01)
@@ -60,7 +60,7 @@ async def failure(operation: str, at: Upstream) -> UpstreamError:
 
 
 def test_every_operation_is_here() -> None:
-    assert OPERATIONS.keys() == WHOLE.keys() | {"chat", "speak"}
+    assert OPERATIONS.keys() == WHOLE.keys() | JOBS.keys() | {"chat", "speak"}
 
 
 @each_operation
