@@ -7,6 +7,7 @@ cannot be caught on AWS.
 import functools
 import io
 import json
+import logging
 import threading
 import uuid
 from collections import deque
@@ -21,6 +22,7 @@ INPUT_LIMIT_BYTES: Final = 262_144
 _HISTORIES_KEPT: Final = 200
 _MENDED: Final = "_aigateway_mended"
 _LOCK: Final = threading.RLock()
+_LOGGER: Final = logging.getLogger(__name__)
 
 
 def make_machines_run() -> None:
@@ -30,6 +32,8 @@ def make_machines_run() -> None:
 
     if hasattr(StepFunctionsParserBackend, _MENDED):
         return
+    # It tells of every error, caught or not, once for each level of its grammar.
+    logging.getLogger("moto.stepfunctions").setLevel(logging.CRITICAL)
     default_user_config["stepfunctions"]["execute_state_machine"] = True
     _start_one_at_a_time(StepFunctionsParserBackend)
     _parse_once()
@@ -82,7 +86,7 @@ def _parse_once() -> None:
 def _forget_histories() -> None:
     """Forgets the events of all closed executions but the last, and every thread that there was.
 
-    Names and ends stay, so that no name starts twice.
+    Names and ends stay, so that no name starts twice. An execution that fails is logged.
     """
     from moto.stepfunctions.parser.backend.execution import BaseExecutionWorkerCommunication
     from moto.stepfunctions.parser.utils import TMP_THREADS
@@ -92,20 +96,32 @@ def _forget_histories() -> None:
 
     def terminated(self: Any) -> None:
         original(self)
+        execution = self.execution
+        if execution.status in ("FAILED", "TIMED_OUT"):
+            machine = execution.state_machine.name
+            _LOGGER.warning(
+                "%s %s: %s %s %s", machine, execution.name, execution.status, execution.error, execution.cause
+            )
         with _LOCK:
             TMP_THREADS.clear()
-            closed.append(self.execution.exec_worker.env.event_manager)
-            if len(closed) > _HISTORIES_KEPT:
+            closed.append(execution.exec_worker.env.event_manager)
+            while len(closed) > _HISTORIES_KEPT:
                 closed.popleft()._history_event_list.clear()
 
     BaseExecutionWorkerCommunication.terminated = terminated  # type: ignore[method-assign]
 
 
 def _let_fatal_errors_pass() -> None:
-    """Has States.ALL and States.TaskFailed not mean the two errors that end every execution on AWS."""
+    """Has States.ALL and States.TaskFailed not mean the two errors that end every execution on AWS.
+
+    A path that leads nowhere is one of them, also behind a task that names its function directly.
+    """
     from moto.stepfunctions.parser.asl.component.common.error_name.error_equals_decl import ErrorEqualsDecl
     from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name import StatesErrorName
     from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name_type import StatesErrorNameType
+    from moto.stepfunctions.parser.asl.component.state.exec.execute_state import ExecutionState
+    from moto.stepfunctions.parser.asl.component.state.exec.state_task.state_task_lambda import StateTaskLambda
+    from moto.stepfunctions.parser.asl.utils.json_path import NoSuchJsonPathError
 
     fatal = [
         StatesErrorName(typ=kind)
@@ -119,7 +135,14 @@ def _let_fatal_errors_pass() -> None:
         else:
             original(self, env)
 
+    failure: Callable[[Any, Any, Exception], Any] = StateTaskLambda._from_error
+
+    def from_error(self: Any, env: Any, ex: Exception) -> Any:
+        kind = ExecutionState._from_error if isinstance(ex, NoSuchJsonPathError) else failure
+        return kind(self, env, ex)
+
     ErrorEqualsDecl._eval_body = eval_body  # type: ignore[method-assign]
+    StateTaskLambda._from_error = from_error  # type: ignore[method-assign]
 
 
 def run_tasks(machines: Iterable[Machine], invoke: Invoke, log: Callable[[str], None]) -> None:

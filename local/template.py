@@ -322,6 +322,8 @@ def _event_sources(
     streams, queues = [], []
     for name, resource in _of_type(resources, "AWS::Lambda::EventSourceMapping").items():
         properties = resource["Properties"]
+        if not resolver.resolve(properties.get("Enabled", True)):
+            continue
         source = resolver.named(properties["EventSourceArn"])
         kind = resources[source]["Type"]
         if kind == "AWS::DynamoDB::Table":

@@ -1,11 +1,15 @@
 """The translated template as the local stack reads it."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from local.intrinsics import Resolver
+from local.machine_resources import Machine
+from local.queue_resources import Queue, QueueMapping
 from local.template import StreamMapping, load, rate_seconds
+from tests import work_template
 
 HEAD = "AWSTemplateFormatVersion: '2010-09-09'\nTransform: AWS::Serverless-2016-10-31\n"
 
@@ -171,6 +175,54 @@ def test_a_mapping_that_reads_neither_table_nor_queue_is_named(small: Path) -> N
     small.write_text(text + topic, encoding="utf-8")
     with pytest.raises(ValueError, match="Reads reads"):
         load(small)
+
+
+def test_queues_their_mappings_and_machines(tmp_path: Path) -> None:
+    stack = load(work_template.write(tmp_path))
+    assert stack.queues == (
+        Queue("WorkQueue", "aigateway-WorkQueue", 1, 3600, dead_letters="aigateway-dead", most_receives=2),
+        Queue("DeadLetters", "aigateway-dead", 30, 345_600, dead_letters=None, most_receives=None),
+    )
+    assert stack.queue_mappings == (
+        QueueMapping(
+            "WorkerWork", "Worker", "aigateway-WorkQueue", batch=5, window=0.0, reports_failures=True, concurrency=2
+        ),
+    )
+    arn = "arn:aws:lambda:us-east-1:123456789012:function:aigateway-Worker"
+    definition = work_template.MACHINE.replace("${WorkerArn}", arn)
+    assert stack.machines == (Machine("WorkMachine", "aigateway-work", definition, {arn: "Worker"}),)
+    assert stack.streams == ()
+    assert stack.functions["Worker"].environment == {
+        "WORK_QUEUE": "https://sqs.us-east-1.amazonaws.com/123456789012/aigateway-WorkQueue",
+        "WORK_MACHINE": "aigateway-work",
+    }
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("MessageRetentionPeriod: 3600", "FifoQueue: true", "WorkQueue is a FIFO queue"),
+        ("Enabled: false", "FilterCriteria: {Filters: [{Pattern: '{}'}]}", "WorkerFailures filters messages"),
+        ("Type: STANDARD", "Type: EXPRESS", "WorkMachine is an express machine"),
+        ("WorkerArn: !GetAtt", "Other: !GetAtt", r"WorkMachine has \$\{WorkerArn\}, which nothing"),
+        ("Queue: !GetAtt WorkQueue.Arn", "Queue: arn:aws:sqs:us-east-1:1:x", "should name one resource"),
+    ],
+)
+def test_what_queues_and_machines_cannot_be_locally_is_named(tmp_path: Path, old: str, new: str, said: str) -> None:
+    template = work_template.write(tmp_path)
+    assert old in work_template.TEMPLATE
+    template.write_text(work_template.TEMPLATE.replace(old, new), encoding="utf-8")
+    with pytest.raises(ValueError, match=said):
+        load(template)
+
+
+def test_a_machine_may_have_its_definition_inline(tmp_path: Path) -> None:
+    template = work_template.write(tmp_path)
+    inline = "Definition: {StartAt: A, States: {A: {Type: Task, Resource: '${WorkerArn}', End: true}}}"
+    text = template.read_text(encoding="utf-8").replace("DefinitionUri: statemachines/work.asl.json", inline)
+    template.write_text(text, encoding="utf-8")
+    (machine,) = load(template).machines
+    assert json.loads(machine.definition)["States"]["A"]["Resource"].endswith(":function:aigateway-Worker")
 
 
 def test_gateway_responses_and_binary_types(small: Path) -> None:
