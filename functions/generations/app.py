@@ -122,7 +122,7 @@ async def _taken_on(
             job, rate = await generation.take_on(gateway, caller, whole, options, candidates)
             rates.append(rate)
         await _queue(job)
-        return job_json(job, links_of(job, await container.link_key()), container.clock.now())
+        return job_json(job, links_of(job, (await container.link_keys())[0]), container.clock.now())
 
     response = await idempotent.once(request, caller.account_id, kind, sent, container.ids.new("job"), work, status=202)
     for rate in rates:

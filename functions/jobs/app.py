@@ -88,7 +88,7 @@ async def _job(caller: Caller, job_id: str) -> Job:
 
 
 async def _shown(job: Job) -> dict[str, Any]:
-    return job_json(job, links_of(job, await container.link_key()), container.clock.now())
+    return job_json(job, links_of(job, (await container.link_keys())[0]), container.clock.now())
 
 
 def _one_of(request: Request, name: str, known: dict[str, T]) -> T | None:

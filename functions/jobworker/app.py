@@ -45,7 +45,7 @@ class ProviderResults:
             yield opened
 
 
-steps = Steps(gateway, jobs, container.files, ProviderResults(), container.link_key)
+steps = Steps(gateway, jobs, container.files, ProviderResults(), container.link_keys)
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:

@@ -99,7 +99,7 @@ class Steps:
     jobs: Jobs
     files: ResultFiles
     results: Results
-    link_key: Callable[[], Awaitable[bytes]]
+    link_keys: Callable[[], Awaitable[Sequence[bytes]]]
 
     async def submit(self, account_id: str, job_id: str) -> Next:
         """Have a provider take it on. Raises StoreBusy."""
@@ -379,7 +379,7 @@ class Steps:
         return self._charged(replace(job, spent={}) if job.usage else job, call, candidate, usage)
 
     async def _event(self, job: Job, type_: Literal["job.completed", "job.failed"], now: int) -> Event:
-        data = job_json(job, links_of(job, await self.link_key()), now)
+        data = job_json(job, links_of(job, (await self.link_keys())[0]), now)
         order = job.order
         return Event(
             self.gateway.ids.new("evt"),

@@ -47,6 +47,11 @@ def _signature(path: str, expires_at: int, key: bytes) -> str:
     return hmac.digest(key, f"{path}\n{expires_at}".encode(), hashlib.sha256).hex()
 
 
+def result_path(account_id: str, job_id: str, name: str) -> str:
+    """What the link to a job's file is signed for."""
+    return f"{account_id}/{job_id}/{name}"
+
+
 def signed_query(path: str, expires_at: int, key: bytes) -> str:
     """The query that opens `path` until a time in unix seconds."""
     return f"exp={expires_at}&kid={key_id(key)}&sig={_signature(path, expires_at, key)}"

@@ -8,12 +8,13 @@ import asyncio
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TypeVar
 from urllib.parse import urljoin
 
 from aig.errors import UpstreamError, UpstreamKind
+from aig.modalities.job import Linked
 from aig.modalities.upstream import Upstream
 from aig.ports import Resolver
 from aig_providers import wire
@@ -40,14 +41,6 @@ class ResultGone(UpstreamError):
 class ResultTooLarge(UpstreamError):
     def __init__(self) -> None:
         super().__init__("malformed", code="result_too_large")
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """`headers` may hold a secret: they go to the origin of the base URL and to no other."""
-
-    url: str
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +73,7 @@ class _Patience:
 @asynccontextmanager
 async def open_result(
     upstream: Upstream,
-    source: Source,
+    source: Linked,
     resolver: Resolver,
     *,
     most: int,
@@ -111,7 +104,7 @@ async def open_result(
         yield Opened(media_type(response), bytes(head), whole)
 
 
-async def _followed(fetcher: GuardedFetcher, source: Source, stack: AsyncExitStack) -> Response:
+async def _followed(fetcher: GuardedFetcher, source: Linked, stack: AsyncExitStack) -> Response:
     """The answer at the end of the redirects, open until the stack is closed."""
     url = source.url
     for _ in range(_MAX_REDIRECTS + 1):

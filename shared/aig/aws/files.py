@@ -14,6 +14,7 @@ from urllib.parse import quote
 from aig.aws import multipart
 from aig.aws.blobs import BlobError, Bucket
 from aig.modalities.media.kinds import MEDIA_TYPES, UNKNOWN
+from aig.links import result_path
 from aig.ports import StoreBusy
 
 UPLOAD_S = 15 * 60
@@ -22,11 +23,6 @@ DOWNLOAD_S = 5 * 60
 _LONGEST_NAME = 150
 # Of what a browser shows or plays; anything else it puts into a file.
 _SHOWN = ("audio/", "image/", "video/")
-
-
-def result_path(account_id: str, job_id: str, name: str) -> str:
-    """What the link to a job's file is signed for."""
-    return f"{account_id}/{job_id}/{name}"
 
 
 class S3Files:

@@ -28,14 +28,9 @@ def expires_at(job: Job) -> int:
     return job.order.created_at + FILES_S
 
 
-def file_path(job: Job, name: str) -> str:
-    """What the link to a file is signed for."""
-    return f"{job.order.account_id}/{job.id}/{name}"
-
-
 def link_to(job: Job, name: str, until: int, key: bytes) -> str:
     """A URL that opens a file to whoever has it, until a time in unix seconds."""
-    path = file_path(job, name)
+    path = links.result_path(job.order.account_id, job.id, name)
     return f"{job.order.base_url}/media/{path}?{links.signed_query(path, until, key)}"
 
 

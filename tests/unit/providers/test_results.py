@@ -11,8 +11,9 @@ from typing import Any, Final
 import pytest
 
 from aig.errors import UpstreamError
+from aig.modalities.job import Linked
 from aig.modalities.upstream import Timeouts, Upstream
-from aig_providers.results import Opened, ResultGone, ResultTooLarge, Source, open_result
+from aig_providers.results import Opened, ResultGone, ResultTooLarge, open_result
 from tests.unit.providers.site import ADDRESS, HOST, Site, certificate, lead_to, running
 
 CDN: Final = "cdn.example"
@@ -33,8 +34,8 @@ def provider(site: Site, **more: Any) -> Upstream:
     return Upstream("acme", "m", f"http://127.0.0.1:{site.port}/v1", timeouts=Timeouts(**more))
 
 
-def at(site: Site, path: str = "/files/a.mp4") -> Source:
-    return Source(f"http://127.0.0.1:{site.port}{path}", SECRET)
+def at(site: Site, path: str = "/files/a.mp4") -> Linked:
+    return Linked(f"http://127.0.0.1:{site.port}{path}", SECRET)
 
 
 @pytest.fixture
@@ -44,17 +45,17 @@ async def site() -> AsyncIterator[Site]:
 
 
 @asynccontextmanager
-async def opened(upstream: Upstream, source: Source, most: int = 10**6, **more: Any) -> AsyncIterator[Opened]:
+async def opened(upstream: Upstream, source: Linked, most: int = 10**6, **more: Any) -> AsyncIterator[Opened]:
     async with open_result(upstream, source, Names(), most=most, **more) as result:
         yield result
 
 
-async def read(upstream: Upstream, source: Source, most: int = 10**6, **more: Any) -> bytes:
+async def read(upstream: Upstream, source: Linked, most: int = 10**6, **more: Any) -> bytes:
     async with opened(upstream, source, most, **more) as result:
         return b"".join([piece async for piece in result.pieces])
 
 
-async def failure(upstream: Upstream, source: Source, most: int = 10**6, **more: Any) -> UpstreamError:
+async def failure(upstream: Upstream, source: Linked, most: int = 10**6, **more: Any) -> UpstreamError:
     with pytest.raises(UpstreamError) as raised:
         await read(upstream, source, most, **more)
     return raised.value
@@ -218,7 +219,7 @@ URLS_INSIDE: Final = [
 @pytest.mark.parametrize("url", URLS_INSIDE)
 async def test_a_url_that_leads_elsewhere_than_it_may(site: Site, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     dialled = lead_to(site, monkeypatch)
-    error = await failure(provider(site), Source(url.format(port=site.port), SECRET))
+    error = await failure(provider(site), Linked(url.format(port=site.port), SECRET))
     assert error.kind == "malformed"
     assert (dialled, site.asked) == ([], [])
 
@@ -237,7 +238,7 @@ async def test_without_a_host_of_the_provider_nothing_is_its_own(site: Site, bas
 
 
 async def test_a_name_that_nobody_knows_may_be_known_later(site: Site) -> None:
-    assert (await failure(provider(site), Source("https://unknown.example/a.mp4"))).kind == "connect"
+    assert (await failure(provider(site), Linked("https://unknown.example/a.mp4"))).kind == "connect"
 
 
 @pytest.fixture
@@ -255,7 +256,7 @@ async def test_another_host_is_asked_without_the_secret(
     site.says(b"film")
     upstream = Upstream("acme", "m", f"https://{HOST}/v1")
     for host, sent in ((HOST, True), (CDN, False)):
-        assert await read(upstream, Source(f"https://{host}/a%2Fb.mp4?sig=x%2By", SECRET), tls=tls) == b"film"
+        assert await read(upstream, Linked(f"https://{host}/a%2Fb.mp4?sig=x%2By", SECRET), tls=tls) == b"film"
         assert site.asked[-1].startswith(b"GET /a%2Fb.mp4?sig=x%2By HTTP/1.1\r\n")
         assert (b"sk-secret" in site.asked[-1]) == sent
     assert set(dialled) == {(ADDRESS, 443)}
@@ -294,16 +295,16 @@ async def paths(**answers: bytes) -> AsyncIterator[tuple[Paths, str]]:
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_redirects_are_followed_also_relative_ones(status: int) -> None:
     async with paths(a=moved("/b", status), b=moved("c", status), c=FILM) as (served, base):
-        assert await read(Upstream("acme", "m", base), Source(f"{base}/a", SECRET)) == b"film"
+        assert await read(Upstream("acme", "m", base), Linked(f"{base}/a", SECRET)) == b"film"
     assert all(b"sk-secret" in asked for asked in served.asked)
 
 
 async def test_up_to_three() -> None:
     async with paths(a=moved("b"), b=moved("c"), c=moved("d"), d=FILM, z=moved("a"), loop=moved("loop")) as (_, base):
         upstream = Upstream("acme", "m", base)
-        assert await read(upstream, Source(f"{base}/a")) == b"film"
-        assert (await failure(upstream, Source(f"{base}/z"))).kind == "malformed"
-        assert (await failure(upstream, Source(f"{base}/loop"))).kind == "malformed"
+        assert await read(upstream, Linked(f"{base}/a")) == b"film"
+        assert (await failure(upstream, Linked(f"{base}/z"))).kind == "malformed"
+        assert (await failure(upstream, Linked(f"{base}/loop"))).kind == "malformed"
 
 
 async def test_a_redirect_away_takes_no_secret_along(
@@ -312,6 +313,6 @@ async def test_a_redirect_away_takes_no_secret_along(
     site, tls = secure
     site.says(b"", f"Location: https://{CDN}/a.mp4", status="302 Found")
     lead_to(site, monkeypatch)
-    error = await failure(Upstream("acme", "m", f"https://{HOST}"), Source(f"https://{HOST}/a", SECRET), tls=tls)
+    error = await failure(Upstream("acme", "m", f"https://{HOST}"), Linked(f"https://{HOST}/a", SECRET), tls=tls)
     assert error.kind == "malformed"  # for it leads on and on
     assert [b"sk-secret" in asked for asked in site.asked] == [True, False, False, False]
