@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from aig import links
 from aig.aws.blobs import Bucket
 from aig.aws.cache import DynamoCache
+from aig.aws.deliveries import DynamoDeliveries
 from aig.aws.events import DynamoEvents
 from aig.aws.files import S3Files
 from aig.aws.health import DynamoHealth
@@ -29,6 +30,7 @@ from aig.aws.telemetry import JsonTelemetry
 from aig.aws.topups import DynamoTopUps
 from aig.aws.usage import DynamoUsage
 from aig.aws.wallets import DynamoWallets
+from aig.aws.webhooks import DynamoWebhooks
 from aig.call import Gateway
 from aig.catalog import model as catalog
 from aig.clock import Clock, SystemClock
@@ -58,6 +60,8 @@ class Container:
     top_ups: DynamoTopUps
     idempotency: DynamoIdempotency
     events: DynamoEvents
+    webhooks: DynamoWebhooks
+    deliveries: DynamoDeliveries
     records: DynamoRecords
     health: DynamoHealth
     usage: DynamoUsage
@@ -187,6 +191,11 @@ def machine(variable: str, env: Mapping[str, str] = os.environ) -> StateMachine:
     return StateMachine(api, env.get(variable, ""))
 
 
+def allow_loopback(env: Mapping[str, str] = os.environ) -> bool:
+    """Whether webhooks may go to this machine by http: on one's own machine only."""
+    return env.get("AIG_ALLOW_LOOPBACK") == "true"
+
+
 def time_scale(env: Mapping[str, str] = os.environ) -> float:
     """What waits of minutes and hours are multiplied by: 1, but on one's own machine. Raises ValueError."""
     scale = float(env.get("AIG_TIME_SCALE") or 1)
@@ -226,6 +235,8 @@ def container(
         top_ups=DynamoTopUps(table, wallets.shards),
         idempotency=DynamoIdempotency(table),
         events=DynamoEvents(table),
+        webhooks=DynamoWebhooks(table),
+        deliveries=DynamoDeliveries(table),
         records=records,
         health=DynamoHealth(table),
         usage=DynamoUsage(Table(dynamodb, env.get("AIG_USAGE_TABLE", "usage"))),

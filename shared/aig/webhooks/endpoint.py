@@ -40,6 +40,7 @@ class Endpoint:
     failing_since: int | None = None
     failures: int = 0
     last_counted_at: int = 0
+    version: int = 1  # goes up with every change that is stored
 
     def wants(self, event_type: EventType) -> bool:
         return self.active and (EVERYTHING in self.events or event_type in self.events)
