@@ -82,7 +82,9 @@ async def sign_file(request: Request, job_id: str, name: str, caller: Asker) -> 
     job = await _with_file(caller, job_id, name)
     asked = request.query_params.get("expires_in", str(USUAL_LINK_S))
     if not _SECONDS.fullmatch(asked) or not 1 <= int(asked) <= links.LONGEST_S:
-        raise InvalidRequest(f"expires_in is a whole number of seconds from 1 to {links.LONGEST_S}.", param="expires_in")
+        raise InvalidRequest(
+            f"expires_in is a whole number of seconds from 1 to {links.LONGEST_S}.", param="expires_in"
+        )
     until = min(int(container.clock.now()) + int(asked), expires_at(job))
     key = (await container.link_keys())[0]
     return JsonAnswer({"url": link_to(job, name, until, key), "expires_at": until})

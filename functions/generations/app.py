@@ -1,6 +1,5 @@
 """POST /v1/videos/generations, /v1/audio/music and /v1/3d/generations: each answers 202 and a job."""
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -47,12 +46,12 @@ USUAL_DURATION = "3"
 container = wiring.container()
 gateway = container.gateway(Registry())
 jobs = DynamoJobs(container.table)
-queue = wiring.queue("AIG_JOB_QUEUE_URL")
+queue = wiring.queue("AIG_JOB_QUEUE")
 inputs = Inputs(GuardedFetcher(gateway.resolver), container.files)
 authenticated = Authenticator(container.keys, container.secrets, container.clock)
 authenticate = authenticated("inference")
 idempotent = Idempotent(container.idempotency, container.clock)
-allow_loopback = os.environ.get("AIG_ALLOW_LOOPBACK") == "true"
+allow_loopback = wiring.allow_loopback()
 app = create_app(
     "AIgateway generations",
     container.ids,

@@ -20,12 +20,10 @@ from aig.jobs.job import KINDS, STATUSES, Job, Status
 from aig.jobs.view import job_json, links_of, type_of
 from aig.keys import Caller
 from aig.modalities.job import JobKind
-from aig_providers.registry import Registry
 
 T = TypeVar("T", bound=str)
 
 container = wiring.container()
-gateway = container.gateway(Registry())
 jobs = DynamoJobs(container.table)
 authenticated = Authenticator(container.keys, container.secrets, container.clock)
 app = create_app("AIgateway jobs", container.ids, container.telemetry, container.close)
@@ -77,7 +75,9 @@ async def retrieve_job(job_id: str, caller: Asker) -> Response:
     ),
 )
 async def cancel_job(job_id: str, caller: Asker) -> Response:
-    return JsonAnswer(await _shown(await generation.cancel(gateway, jobs, await _job(caller, job_id))))
+    return JsonAnswer(
+        await _shown(await generation.cancel(container.wallets, jobs, container.clock, await _job(caller, job_id)))
+    )
 
 
 async def _job(caller: Caller, job_id: str) -> Job:

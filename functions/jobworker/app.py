@@ -19,7 +19,7 @@ from aig_providers.wire import CLIENT
 container = wiring.container()
 gateway = container.gateway(Registry())
 jobs = DynamoJobs(container.table)
-machine = wiring.machine("AIG_JOB_MACHINE_ARN")
+machine = wiring.machine("AIG_JOB_MACHINE")
 time_scale = wiring.time_scale()
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from aig.attempts import client_error
 from aig.call import Gateway, Options, Reach
 from aig.catalog.routing import Candidate
+from aig.clock import Clock
 from aig.errors import Conflict, UpstreamError
 from aig.holding import take_hold
 from aig.jobs.job import Ending, Job, Order
@@ -17,7 +18,7 @@ from aig.limits import Rate
 from aig.modalities.job import JobAdapter, JobKind
 from aig.modalities.upstream import Upstream
 from aig.pipeline import choose
-from aig.ports import Adapter, Jobs
+from aig.ports import Adapter, Jobs, Wallets
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +97,16 @@ async def take_on(
     return job, gateway.rates.hit(caller.limits, gateway.clock.now())
 
 
-async def cancel(gateway: Gateway, jobs: Jobs, job: Job) -> Job:
+async def cancel(wallets: Wallets, jobs: Jobs, clock: Clock, job: Job) -> Job:
     """A job that has not begun, ended at no cost; one that was cancelled before as it is.
 
     Raises Conflict, StoreBusy.
     """
     while job.status == "queued":
-        now = int(gateway.clock.now())
+        now = int(clock.now())
         ending = Ending(job, "cancelled", now)
-        hold = await gateway.wallets.held(job.order.account_id, job.order.request_id)
-        done = await (gateway.wallets.void(hold, ending=ending) if hold else jobs.end(ending))
+        hold = await wallets.held(job.order.account_id, job.order.request_id)
+        done = await (wallets.void(hold, ending=ending) if hold else jobs.end(ending))
         if done:
             return replace(job, status="cancelled", ended_at=now)
         found = await jobs.get(job.order.account_id, job.id)

@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 from aig.aws import multipart
 from aig.aws.blobs import BlobError, Bucket
-from aig.modalities.media.kinds import MEDIA_TYPES, UNKNOWN
 from aig.links import result_path
+from aig.modalities.media.kinds import MEDIA_TYPES, UNKNOWN
 from aig.ports import StoreBusy
 
 UPLOAD_S = 15 * 60
