@@ -106,6 +106,7 @@ def _prepare_environment(settings: Settings, stack: Stack, cleanup: ExitStack) -
     for service in ("S3", "SQS", "STATES"):
         os.environ[f"AIG_{service}_ENDPOINT"] = embedded
     os.environ["AIG_TIME_SCALE"] = settings.time_scale
+    os.environ["AIG_ALLOW_LOOPBACK"] = "true"  # receivers of webhooks are on this machine too
     say(f"Tables at {endpoint}: {', '.join(table.name for table in stack.tables)}" + ("" if made else " (kept)"))
     os.environ.update(shared_environment(stack.functions))
     os.environ["AIG_DYNAMODB_ENDPOINT"] = endpoint

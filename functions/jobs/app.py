@@ -75,9 +75,8 @@ async def retrieve_job(job_id: str, caller: Asker) -> Response:
     ),
 )
 async def cancel_job(job_id: str, caller: Asker) -> Response:
-    return JsonAnswer(
-        await _shown(await generation.cancel(container.wallets, jobs, container.clock, await _job(caller, job_id)))
-    )
+    job = await _job(caller, job_id)
+    return JsonAnswer(await _shown(await generation.cancel(container.wallets, jobs, container.clock, job)))
 
 
 async def _job(caller: Caller, job_id: str) -> Job:

@@ -19,8 +19,8 @@ def handler(event: dict[str, Any], context: object) -> dict[str, int]:
 
 async def _sweep() -> dict[str, int]:
     try:
-        brought = await see_to_jobs(jobs, queue, container.clock)
         voided = await sweep(container.wallets, container.telemetry, container.clock, container.ids)
+        brought = await see_to_jobs(jobs, queue, container.clock)
         return {"voided": voided, "brought": brought}
     finally:
         await queue.close()
