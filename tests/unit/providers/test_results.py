@@ -237,6 +237,12 @@ async def test_without_a_host_of_the_provider_nothing_is_its_own(site: Site, bas
     assert site.asked == []
 
 
+@pytest.mark.parametrize("location", ["http://[", "https://files.example:x/", "//["])
+async def test_a_redirect_to_what_is_no_url(site: Site, location: str) -> None:
+    site.says(b"", f"Location: {location}", status="302 Found")
+    assert (await failure(provider(site), at(site))).kind == "malformed"
+
+
 async def test_a_name_that_nobody_knows_may_be_known_later(site: Site) -> None:
     assert (await failure(provider(site), Linked("https://unknown.example/a.mp4"))).kind == "connect"
 
