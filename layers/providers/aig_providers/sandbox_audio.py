@@ -76,16 +76,21 @@ def pcm(tune: Tune) -> Iterator[bytes]:
         yield struct.pack(f"<{count}h", *_beat(pitch, count, RATE * _TIMES))
 
 
-def wav(tune: Tune) -> Iterator[bytes]:
-    """The same behind a header, with the comment in a LIST of INFO before the samples."""
-    text = tune.comment.encode() + b"\0"
+def wav_head(comment: str, samples: int) -> bytes:
+    """What stands before so many samples of 16 bits, mono, at 24 kHz, with the comment in a LIST of INFO."""
+    text = comment.encode() + b"\0"
     text += b"\0" * (len(text) % 2)
     rate = RATE * _TIMES
     info = b"INFOICMT" + struct.pack("<I", len(text)) + text
-    size = 2 * _TIMES * tune.samples
+    size = 2 * samples
     form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, rate, 2 * rate, 2, 16)
     chunks = form + b"LIST" + struct.pack("<I", len(info)) + info + b"data" + struct.pack("<I", size)
-    yield b"RIFF" + struct.pack("<I", 4 + len(chunks) + size) + b"WAVE" + chunks
+    return b"RIFF" + struct.pack("<I", 4 + len(chunks) + size) + b"WAVE" + chunks
+
+
+def wav(tune: Tune) -> Iterator[bytes]:
+    """The same behind a header."""
+    yield wav_head(tune.comment, _TIMES * tune.samples)
     yield from pcm(tune)
 
 
