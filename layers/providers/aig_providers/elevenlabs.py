@@ -1,16 +1,22 @@
-"""ElevenLabs: text to speech as it comes, by voices that have ids, and recordings to text by Scribe."""
+"""ElevenLabs: text to speech as it comes, by voices that have ids, recordings to text by Scribe, and music."""
 
 import re
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from math import ceil
 from typing import Any
 
 from aig.errors import UpstreamError
+from aig.modalities.job import Finished, Handle, Inline, State
+from aig.modalities.media import audio
+from aig.modalities.music import MusicRequest
 from aig.modalities.speak import Format, SpeakChunk, SpeakRequest
 from aig.modalities.transcribe import TranscribeRequest, TranscribeResult
 from aig.modalities.upstream import Upstream
+from aig.modalities.usage import Usage
 from aig_providers import wire
 from aig_providers.forms import FilePart, post_form
+from aig_providers.job_results import AtOnce
 from aig_providers.shapes import refuse as refuse_fields
 from aig_providers.shapes import string, unsupported
 from aig_providers.transcripts import heard, moment, refuse, words
@@ -18,6 +24,7 @@ from aig_providers.wire import Detail, HttpRequest, Post, parse_object, post_jso
 
 USUAL_VOICE = "21m00Tcm4TlvDq8ikWAM"  # Rachel, whom every account has
 _VOICE = re.compile(r"[A-Za-z0-9]{1,64}")  # it becomes a part of the path
+SHORTEST_MUSIC_S, LONGEST_MUSIC_S = 10, 300
 _FORMATS: Mapping[Format, str] = {"mp3": "mp3_44100_128", "pcm": "pcm_24000", "opus": "opus_48000_96"}
 # Of 401 and 403 alike: what the account may do, or has left.
 _KEY_REFUSED = frozenset({"invalid_api_key", "missing_permissions", "quota_exceeded", "subscription_required"})
@@ -43,8 +50,10 @@ def read_detail(body: Any) -> Detail:
     detail = body["detail"]
     if isinstance(detail, list):
         return Detail(code="invalid_request_error", param=detail[0]["loc"][-1])
-    refused = isinstance(detail, Mapping) and detail.get("status") in _KEY_REFUSED
-    return Detail("auth") if refused else Detail(code="invalid_request_error")
+    status = detail.get("status") if isinstance(detail, Mapping) else None
+    if status == "bad_prompt":  # of music: it names what is somebody's own
+        return Detail(code="content_policy_violation")
+    return Detail("auth") if status in _KEY_REFUSED else Detail(code="invalid_request_error")
 
 
 def _with_key(upstream: Upstream, plain: HttpRequest) -> HttpRequest:
@@ -80,6 +89,39 @@ def build_transcribe(upstream: Upstream, request: TranscribeRequest) -> HttpRequ
     ]
     files = [FilePart("file", request.sound.data, request.sound.media_type)]
     return _with_key(upstream, post_form(upstream, "speech-to-text", fields, files))
+
+
+def check_music(request: MusicRequest) -> None:
+    """Raises UpstreamError of kind rejected for what the API does not have: with a prompt it takes no seed."""
+    given = {"lyrics": request.lyrics, "seed": request.seed is not None, "response_format": request.form == "wav"}
+    refuse_fields(given, tuple(given))
+    if request.seconds is not None and not SHORTEST_MUSIC_S <= request.seconds <= LONGEST_MUSIC_S:
+        raise UpstreamError(
+            "rejected",
+            code="invalid_value",
+            param="duration",
+            message=f"This model makes {SHORTEST_MUSIC_S} to {LONGEST_MUSIC_S} seconds of music. Change duration.",
+        )
+
+
+def build_music(upstream: Upstream, request: MusicRequest) -> HttpRequest:
+    body: dict[str, Any] = {"prompt": request.prompt, "model_id": upstream.model_id}
+    if request.seconds is not None:
+        body["music_length_ms"] = request.seconds * 1000
+    if request.instrumental:
+        body["force_instrumental"] = True
+    return _with_key(upstream, post_json(upstream, f"music?output_format={_FORMATS['mp3']}", body))
+
+
+def parse_music(payload: bytes, request: MusicRequest) -> Finished:
+    """The seconds that were asked for, or that there are. Raises UpstreamError for what is no MP3."""
+    try:
+        if audio.kind(payload) != "audio/mpeg":
+            raise ValueError("no music")
+        seconds = request.seconds or ceil(audio.read(payload).seconds or 0)
+    except ValueError:
+        raise UpstreamError("malformed") from None
+    return Finished([Inline(payload)], Usage({"seconds": seconds}, estimated=True))
 
 
 def parse(payload: bytes) -> TranscribeResult:
@@ -124,9 +166,23 @@ class ElevenLabsTranscribe:
         return parse(await wire.exchange(self._post, build_transcribe(upstream, request), upstream, read_detail))
 
 
+class ElevenLabsMusic(AtOnce):
+    def __init__(self, post: Post) -> None:
+        self._post = post
+
+    def check(self, upstream: Upstream, request: MusicRequest) -> None:
+        check_music(request)
+
+    async def submit(self, upstream: Upstream, request: MusicRequest, reference: str, stage: Handle | None) -> State:
+        check_music(request)
+        payload = await wire.exchange(self._post, build_music(upstream, request), upstream, read_detail)
+        return parse_music(payload, request)
+
+
 class ElevenLabs:
     speak = ElevenLabsSpeak(wire.CLIENT.post)
     transcribe = ElevenLabsTranscribe(wire.CLIENT.post)
+    music = ElevenLabsMusic(wire.CLIENT.post)
 
 
 ADAPTER = ElevenLabs()

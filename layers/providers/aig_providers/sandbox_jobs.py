@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from aig.clock import Clock
+from aig.errors import UpstreamError
 from aig.modalities.files import fingerprint
 from aig.modalities.job import Failed, Finished, Handle, Inline, State, Working
 from aig.modalities.music import MusicRequest
@@ -16,6 +17,8 @@ from aig.modalities.three_d import ThreeDRequest
 from aig.modalities.upstream import Upstream
 from aig.modalities.usage import Usage
 from aig.modalities.video import VideoRequest
+from aig_providers import sandbox_audio, sandbox_music
+from aig_providers.sandbox_model import glb
 from aig_providers.sandbox_video import mp4
 from aig_providers.shapes import unsupported
 
@@ -25,6 +28,7 @@ Plan = Mapping[str, Any]
 FAILING = "video-fail"
 VIDEO_S, MUSIC_S = 5, 10
 USUAL_LINES, LONGEST_SIDE = 360, 3840
+_SCALE, _NOTES_A_SECOND = (0, 2, 4, 7, 9, 12, 14, 16, 19, 21, 24), 4
 _MOST_SHOWN = 120  # characters of a prompt: a handle is small, whatever they are
 
 
@@ -75,14 +79,31 @@ def _plan_music(request: MusicRequest) -> Plan:
     return {
         "prompt": fingerprint(asked.encode()),
         "length": request.seconds or MUSIC_S,
-        "form": request.form or "mp3",
+        "form": request.form or "wav",
     }
 
 
-def _make_music(plan: Plan) -> bytes:
-    from aig_providers.sandbox_music import mp3, wav
+def _check_music(request: MusicRequest) -> None:
+    if (request.seconds or MUSIC_S) > sandbox_music.LONGEST_SECONDS:
+        raise UpstreamError(
+            "rejected",
+            code="invalid_value",
+            param="duration",
+            message=f"The sandbox makes up to {sandbox_music.LONGEST_SECONDS} seconds of music. Change duration.",
+        )
 
-    return (wav if plan["form"] == "wav" else mp3)(plan["prompt"], plan["length"])
+
+def _tune(digest: str, seconds: int) -> sandbox_audio.Tune:
+    """A plain one, in a scale without halves of tones: MP3 is written a pitch at a time."""
+    pitches = [_SCALE[byte % len(_SCALE)] for byte in bytes.fromhex(digest)]
+    notes = [pitches[at % len(pitches)] for at in range(seconds * _NOTES_A_SECOND)]
+    return sandbox_audio.Tune(notes, sandbox_audio.RATE // _NOTES_A_SECOND, f"sandbox/music ({seconds} s)")
+
+
+def _make_music(plan: Plan) -> bytes:
+    if plan["form"] == "wav":
+        return sandbox_music.wav(plan["prompt"], plan["length"])
+    return b"".join(sandbox_audio.mp3(_tune(plan["prompt"], plan["length"])))
 
 
 def _plan_model(request: ThreeDRequest) -> Plan:
@@ -90,8 +111,6 @@ def _plan_model(request: ThreeDRequest) -> Plan:
 
 
 def _make_model(plan: Plan) -> bytes:
-    from aig_providers.sandbox_model import glb
-
     return glb(plan["prompt"])
 
 
@@ -100,7 +119,7 @@ def _check_nothing(_: object) -> None:
 
 
 VIDEO = Craft(_check_video, _plan_video, _make_video)
-MUSIC: Craft[MusicRequest] = Craft(_check_nothing, _plan_music, _make_music)
+MUSIC: Craft[MusicRequest] = Craft(_check_music, _plan_music, _make_music)
 THREE_D: Craft[ThreeDRequest] = Craft(_check_nothing, _plan_model, _make_model)
 
 

@@ -1,4 +1,7 @@
-"""Stability AI's pictures: Stable Image and Stable Diffusion 3.5 from prompts, inpainting of a picture by a mask."""
+"""Stability AI: pictures by Stable Image and Stable Diffusion 3.5, music by Stable Audio, models by Stable Fast 3D.
+
+Pictures are made from prompts or inpainted by a mask, models from a picture. All of it is answered at once.
+"""
 
 import base64
 from collections.abc import Mapping
@@ -8,9 +11,15 @@ from typing import Any
 from aig.errors import UpstreamError
 from aig.modalities import image_header
 from aig.modalities.image import Image, ImageRequest, ImageResult
+from aig.modalities.job import Finished, Handle, Inline, State
+from aig.modalities.media import audio
+from aig.modalities.music import MusicRequest
+from aig.modalities.three_d import ThreeDRequest
 from aig.modalities.upstream import Upstream
+from aig.modalities.usage import Usage
 from aig_providers import wire
 from aig_providers.forms import FilePart, post_form
+from aig_providers.job_results import AtOnce
 from aig_providers.pictures import side_by_side
 from aig_providers.shapes import string, unsupported
 from aig_providers.wire import Detail, HttpRequest, Post, parse_object
@@ -24,6 +33,9 @@ _PATHS: Mapping[str, str] = {
 }
 _RATIOS = ((16, 9), (1, 1), (21, 9), (2, 3), (3, 2), (4, 5), (5, 4), (9, 16), (9, 21))
 _NEAR = 0.02  # how far a size may be off one of them: 1792x1024 is meant for 16:9
+LONGEST_MUSIC_S = 190
+POINT_AWARE = "stable-point-aware-3d"  # of those that make models, the only one that takes a seed
+_GLB = b"glTF"
 _MOST_SEED = 4_294_967_294
 _KEY_REFUSED = frozenset({"unauthorized", "permission_denied", "forbidden"})
 
@@ -95,6 +107,70 @@ def parse(payload: bytes) -> Image:
         raise UpstreamError("malformed") from None
 
 
+def check_music(request: MusicRequest) -> None:
+    """Raises UpstreamError of kind rejected for what the API has no field for."""
+    if request.lyrics:
+        raise unsupported("lyrics")
+    if (request.seconds or 1) > LONGEST_MUSIC_S:
+        raise UpstreamError(
+            "rejected",
+            code="invalid_value",
+            param="duration",
+            message=f"This model makes up to {LONGEST_MUSIC_S} seconds of music. Change duration.",
+        )
+
+
+def build_music(upstream: Upstream, request: MusicRequest) -> HttpRequest:
+    """A form without files. As JSON the answer says whether it was filtered, as audio only its head would."""
+    fields = {"prompt": request.prompt, "model": upstream.model_id, "output_format": request.form or "mp3"}
+    if request.seconds is not None:
+        fields["duration"] = str(request.seconds)
+    if request.seed is not None:
+        fields["seed"] = str(request.seed % _MOST_SEED)
+    form = post_form(upstream, "v2beta/audio/stable-audio-2/text-to-audio", fields.items(), ())
+    return HttpRequest(form.url, {**form.headers, "Accept": "application/json"}, form.body)
+
+
+def parse_music(payload: bytes) -> Finished:
+    """The body of a 200. Raises UpstreamError: music that was filtered is a rejection."""
+    body = parse_object(payload)
+    if body.get("finish_reason") == "CONTENT_FILTERED":
+        raise UpstreamError("rejected", status=400, code="content_policy_violation")
+    try:
+        data = base64.b64decode(string(body.get("audio")), validate=True)
+        if audio.kind(data) is None:
+            raise ValueError("no music")
+    except (TypeError, ValueError):
+        raise UpstreamError("malformed") from None
+    return Finished([Inline(data)], Usage({"tracks": 1}))
+
+
+def check_model(model_id: str, request: ThreeDRequest) -> None:
+    """Raises UpstreamError of kind rejected for what the API has no field for. Its models always have a texture."""
+    refusals = {
+        "image_url": request.picture is None,
+        "prompt": bool(request.prompt),
+        "negative_prompt": bool(request.negative_prompt),
+        "seed": request.seed is not None and model_id != POINT_AWARE,
+    }
+    for name, refused in refusals.items():
+        if refused:
+            raise unsupported(name)
+
+
+def build_model(upstream: Upstream, request: ThreeDRequest) -> HttpRequest:
+    fields = {} if request.seed is None else {"seed": str(request.seed % _MOST_SEED)}
+    files = [FilePart("image", picture.data, picture.media_type)] if (picture := request.picture) else []
+    return post_form(upstream, f"v2beta/3d/{upstream.model_id}", fields.items(), files)
+
+
+def parse_model(payload: bytes) -> Finished:
+    """The body of a 200, which is the file. Raises UpstreamError for anything else."""
+    if not payload.startswith(_GLB):
+        raise UpstreamError("malformed")
+    return Finished([Inline(payload)], Usage({"assets": 1}))
+
+
 class StabilityImage:
     def __init__(self, post: Post) -> None:
         self._post = post
@@ -108,8 +184,34 @@ class StabilityImage:
         return parse(await wire.exchange(self._post, http, upstream, read_detail))
 
 
+class StabilityMusic(AtOnce):
+    def __init__(self, post: Post) -> None:
+        self._post = post
+
+    def check(self, upstream: Upstream, request: MusicRequest) -> None:
+        check_music(request)
+
+    async def submit(self, upstream: Upstream, request: MusicRequest, reference: str, stage: Handle | None) -> State:
+        check_music(request)
+        return parse_music(await wire.exchange(self._post, build_music(upstream, request), upstream, read_detail))
+
+
+class StabilityThreeD(AtOnce):
+    def __init__(self, post: Post) -> None:
+        self._post = post
+
+    def check(self, upstream: Upstream, request: ThreeDRequest) -> None:
+        check_model(upstream.model_id, request)
+
+    async def submit(self, upstream: Upstream, request: ThreeDRequest, reference: str, stage: Handle | None) -> State:
+        check_model(upstream.model_id, request)
+        return parse_model(await wire.exchange(self._post, build_model(upstream, request), upstream, read_detail))
+
+
 class Stability:
     image = StabilityImage(wire.CLIENT.post)
+    music = StabilityMusic(wire.CLIENT.post)
+    three_d = StabilityThreeD(wire.CLIENT.post)
 
 
 ADAPTER = Stability()

@@ -6,7 +6,7 @@ aiohttp, because the HTTP client is what a call costs most: docs/decisions/0001 
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Container, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager, closing
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar
@@ -39,7 +39,7 @@ class HttpRequest:
     url: str
     headers: Mapping[str, str]
     body: bytes
-    method: Literal["POST", "GET"] = "POST"
+    method: Literal["POST", "GET", "PUT", "DELETE"] = "POST"
 
 
 def post_json(upstream: Upstream, path: str, body: Mapping[str, Any]) -> HttpRequest:
@@ -348,14 +348,19 @@ Post = Callable[[HttpRequest, Timeouts], AbstractAsyncContextManager[Reply]]
 
 
 async def exchange(
-    post: Post, request: HttpRequest, upstream: Upstream, read_detail: ReadDetail = common_detail
+    post: Post,
+    request: HttpRequest,
+    upstream: Upstream,
+    read_detail: ReadDetail = common_detail,
+    *,
+    expected: Container[int] = (200,),
 ) -> bytes:
-    """The body of a 200. Raises UpstreamError."""
+    """The body of an answer with an expected status. Raises UpstreamError."""
 
     async def answer() -> bytes:
         async with post(request, upstream.timeouts) as reply:
             payload = await read_all(reply)
-            if reply.status != 200:
+            if reply.status not in expected:
                 raise _refused(reply, payload, request, upstream, read_detail)
             return payload
 

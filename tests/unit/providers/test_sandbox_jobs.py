@@ -9,6 +9,7 @@ import pytest
 from aig.errors import UpstreamError
 from aig.modalities.files import Picture
 from aig.modalities.job import MAX_HANDLE_BYTES, Failed, Finished, Handle, Inline, State, Working
+from aig.modalities.media import audio, mp4
 from aig.modalities.music import MusicRequest
 from aig.modalities.three_d import ThreeDRequest
 from aig.modalities.upstream import Timeouts, Upstream
@@ -202,3 +203,34 @@ async def test_videos_that_are_not_made(fields: Mapping[str, Any], param: str) -
 async def test_the_size_of_a_video(fields: Mapping[str, Any], size: tuple[int, int]) -> None:
     handle = await handle_of("video", upstream("video"), VideoRequest(MODELS, "a", **fields), FixedClock(NOON))
     assert (handle["width"], handle["height"]) == size
+
+
+async def test_the_files() -> None:
+    video = file_of(await made("video", VideoRequest(MODELS, "a cat", seconds=2)))
+    assert mp4.brand(video) == b"isom"
+    model = file_of(await made("three_d"))
+    assert (model[:4], int.from_bytes(model[8:12], "little")) == (b"glTF", len(model))
+
+
+@pytest.mark.parametrize(("form", "kind"), [(None, "audio/wav"), ("wav", "audio/wav"), ("mp3", "audio/mpeg")])
+async def test_music_is_as_long_as_it_was_asked_to_be(form: Any, kind: str) -> None:
+    clip = audio.read(file_of(await made("music", MusicRequest(MODELS, "a waltz", seconds=4, form=form))))
+    assert clip.media_type == kind
+    assert clip.seconds == pytest.approx(4, abs=0.03)
+
+
+async def test_other_words_are_other_music() -> None:
+    asked = [
+        MusicRequest(MODELS, "a waltz", form="mp3"),
+        MusicRequest(MODELS, "a waltz", lyrics="la la", form="mp3"),
+        MusicRequest(MODELS, "a polka", form="mp3"),
+    ]
+    assert len({file_of(await made("music", request)) for request in asked}) == 3
+
+
+async def test_music_that_is_too_long() -> None:
+    ADAPTER.music.check(upstream("music"), MusicRequest(MODELS, "a", seconds=300))
+    with pytest.raises(UpstreamError) as raised:
+        ADAPTER.music.check(upstream("music"), MusicRequest(MODELS, "a", seconds=301))
+    assert (raised.value.param, raised.value.unasked) == ("duration", True)
+    assert "300 seconds" in str(raised.value.message)
