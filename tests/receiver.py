@@ -80,8 +80,8 @@ async def _serve(receiver: Receiver, reader: asyncio.StreamReader, writer: async
         receiver.sent.append(await _read(reader))
         receiver.arrived.set()
         answer = receiver.next()
-        if answer.held is not None:
-            await answer.held.wait()
+        if answer.held is not None and not await _held(answer.held, reader):
+            return
         if answer.cut:
             writer.transport.abort()
             return
@@ -91,6 +91,18 @@ async def _serve(receiver: Receiver, reader: asyncio.StreamReader, writer: async
     finally:
         receiver.at_once -= 1
         writer.close()
+
+
+async def _held(held: asyncio.Event, reader: asyncio.StreamReader) -> bool:
+    """False if whoever asked has gone before."""
+    waits = [asyncio.ensure_future(held.wait()), asyncio.ensure_future(reader.read())]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        return held.is_set()
+    finally:
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
 
 
 async def _say(writer: asyncio.StreamWriter, answer: Answer) -> None:

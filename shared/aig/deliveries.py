@@ -6,6 +6,7 @@ those of executions of their own, two at a time. docs/decisions/0018 says what t
 """
 
 import asyncio
+import math
 import random
 import secrets as randomness
 from collections.abc import Callable, Sequence
@@ -194,7 +195,7 @@ class Step:
     """
 
     state: Literal["ended", "due", "busy", "held"]
-    seconds: int = 0
+    seconds: float = 0
 
 
 _ENDED = Step("ended")
@@ -263,16 +264,20 @@ class Deliverer:
         if delivery is None or delivery.status != "pending" or delivery.round != turn:
             return _ENDED
         if seconds := delivery.seconds_until_due(self._clock.now()):
-            return Step("due", seconds)
+            return Step("due", self._rounded(seconds))
         step = await self._attempt(delivery)
         if step.state == "busy":
-            return Step("due", max(1, round(BUSY_S * (1 + self._chance()) * self._scale)))
-        return _ENDED if step.state == "ended" else Step("due", max(1, step.seconds))
+            return Step("due", self._rounded(BUSY_S * (1 + self._chance()) * self._scale))
+        return _ENDED if step.state == "ended" else Step("due", self._rounded(step.seconds))
 
-    async def _hand_over(self, delivery: Delivery, seconds: int) -> None:
+    def _rounded(self, seconds: float) -> float:
+        """Never early. On AWS a machine waits whole seconds; where time is scaled, parts of them count."""
+        return math.ceil(seconds) if self._scale == 1 else math.ceil(seconds * 1000) / 1000
+
+    async def _hand_over(self, delivery: Delivery, seconds: float) -> None:
         """To a machine, of which there is one for each round of a delivery."""
-        given = {"tenant": delivery.tenant, "delivery_id": delivery.id, "round": delivery.round, "seconds": seconds}
-        await self._machines.start(f"{delivery.id}-{delivery.round}", given)
+        named = {"tenant": delivery.tenant, "delivery_id": delivery.id, "round": delivery.round}
+        await self._machines.start(f"{delivery.id}-{delivery.round}", {**named, "seconds": self._rounded(seconds)})
 
     async def _attempt(self, delivery: Delivery) -> Step:
         """One attempt, unless there is no need or no place for it."""
@@ -297,7 +302,7 @@ class Deliverer:
         try:
             claimed = await self._log.claim(delivery, delivery.attempts + 1, lease, now)
             if claimed is not True:
-                return Step("held", max(1, round(claimed - now)))
+                return Step("held", max(1.0, claimed - now))
             outcome = await self._posted(delivery, event, receiver, pace)
         finally:
             await self._log.give_slot(delivery.tenant, receiver, slot, lease)

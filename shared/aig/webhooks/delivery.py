@@ -50,9 +50,8 @@ class Delivery:
     attempts: int = 0
     ended_at: int | None = None
 
-    def seconds_until_due(self, now: float) -> int:
-        """Whole seconds, rounded up, so that nothing comes early."""
-        return max(0, math.ceil(self.due_ms / 1000 - now))
+    def seconds_until_due(self, now: float) -> float:
+        return max(0.0, self.due_ms / 1000 - now)
 
     def may_resend(self, now: float) -> bool:
         return self.status != "pending" or now > self.due_ms / 1000 + OVERDUE_S
@@ -95,7 +94,7 @@ def after(delivery: Delivery, outcome: Outcome, now: float, chance: float, scale
         return replace(delivery, status="dead", attempts=made, ended_at=int(now))
     asked = schedule.asked_s(outcome.status, outcome.headers, now)
     wait = schedule.wait_s(made + 1, chance, asked, scale)
-    return replace(delivery, attempts=made, due_ms=math.ceil((now + wait) * 1000))
+    return replace(delivery, attempts=made, due_ms=math.floor((now + wait) * 1000))
 
 
 def cancelled(delivery: Delivery, now: float) -> Delivery:

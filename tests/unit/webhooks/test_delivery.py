@@ -38,10 +38,10 @@ def test_w02_the_sixth_failure_is_the_last() -> None:
 
 
 @given(st.floats(0, 1), st.floats(0.001, 1), st.integers(0, 4))
-def test_the_wait_is_whole_seconds_and_never_early(chance: float, scale: float, made: int) -> None:
+def test_a_wait_is_a_tenth_longer_at_most(chance: float, scale: float, made: int) -> None:
     delivery = after(replace(pending(), attempts=made), FAILED, NOW, chance, scale)
     base = (30, 120, 600, 3600, 21600)[made] * scale
-    assert base <= delivery.seconds_until_due(NOW) <= base * 1.1 + 1.001
+    assert base - 0.001 <= delivery.seconds_until_due(NOW) <= base * 1.1 + 0.001  # milliseconds are whole
 
 
 def test_nothing_is_due_before_the_present() -> None:
