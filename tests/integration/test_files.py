@@ -12,9 +12,10 @@ import pytest
 
 from aig import links
 from aig.aws.blobs import Bucket
-from aig.aws.files import S3Files, disposition, result_path
+from aig.aws.files import S3Files, disposition
 from aig.aws.secrets import Environment
 from aig.aws.sigv4 import Credentials
+from aig.links import result_path
 from aig.wiring import Container
 from aig_providers.sandbox_drawing import description
 from tests.apps import App
