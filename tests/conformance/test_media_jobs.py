@@ -2,6 +2,7 @@
 
 import base64
 import json
+import random
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ from aig_providers.stability import StabilityMusic, StabilityThreeD
 from aig_providers.tripo import TripoThreeD
 from aig_providers.wire import Client, Post
 from tests.conformance.loopback import Answer, Loopback, Received
+from tests.conformance.test_native_operations import mutated
 
 KEY = "sk-provider-42"
 PATIENT, HASTY = Timeouts(5, 20, 20, 20), Timeouts(5, 0.2, 0.2, 0.2)
@@ -236,6 +238,51 @@ async def test_a_model_by_meshy_from_its_prompt_to_its_file(provider: Loopback, 
     assert (done.files, seen[2].usage.units, done.usage.units) == ([Linked(URL)], {"credits": 20}, {"credits": 10})
     posted = [received.body["mode"] for received in provider.received if received.method == "POST"]
     assert posted == ["preview", "refine"]
+
+
+TOLD = {
+    "meshy": [
+        {"status": "IN_PROGRESS", "progress": 60},
+        {"status": "SUCCEEDED", "consumed_credits": 10, "model_urls": {"glb": URL}},
+        {"status": "FAILED", "task_error": {"type": "invalid_input", "code": "image_too_complex"}},
+    ],
+    "tripo": [
+        {"code": 0, "data": {"status": "running", "progress": 60}},
+        {"code": 0, "data": {"status": "success", "credits_consumed": 10, "output": {"model_url": URL}}},
+        {"code": 0, "data": {"status": "failed", "error_code": 2008}},
+        {"code": 2000, "message": "m"},
+    ],
+}
+
+
+@pytest.mark.parametrize("name", POLLED)
+async def test_a_state_with_something_wrong_is_read_or_is_an_error(
+    name: str, provider: Loopback, client: Client
+) -> None:
+    """Never another exception, whatever it is that is wrong."""
+    chance = random.Random(name)
+    for body in TOLD[name]:
+        for _ in range(100):
+            provider.answer = Answer([_json(mutated(body, chance))])
+            try:
+                state = await poll(name, provider, client)
+            except UpstreamError as error:
+                assert error.kind in ("malformed", "unavailable", "rate_limited")  # noqa: PT017
+            else:
+                assert isinstance(state, Working | Finished | Failed)
+
+
+@pytest.mark.parametrize("name", [name for name in MAKERS if MAKERS[name].answer[:1] == b"{"])
+async def test_an_answer_with_something_wrong_is_read_or_is_an_error(
+    name: str, provider: Loopback, client: Client
+) -> None:
+    chance, body = random.Random(name), json.loads(MAKERS[name].answer)
+    for _ in range(100):
+        provider.answer = Answer([_json(mutated(body, chance))], MAKERS[name].status)
+        try:
+            await submit(name, provider, client)
+        except UpstreamError as error:
+            assert error.kind in ("malformed", "unavailable")  # noqa: PT017
 
 
 async def test_meshy_says_403_of_callers_only(provider: Loopback, client: Client) -> None:
