@@ -19,7 +19,7 @@ help: ## List the targets
 	@echo 'make TARGET [ARGS="..."]'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: ## Serve the whole gateway here (PORT=8787 AIG_DEV_KEY= AIG_DYNAMODB_ENDPOINT= MODELS= FREE_TIER= LOG_LEVEL=WARNING)
+run: ## Serve the whole gateway here (PORT=8787 AIG_DEV_KEY= AIG_DYNAMODB_ENDPOINT= MODELS= FREE_TIER= TIME_SCALE=1 LOG_LEVEL=WARNING)
 	$(setup) run
 	@exec $(BIN)/python -m local
 

@@ -1,4 +1,4 @@
-"""The embedded AWS: moto in this process, on a free loopback port, with its DynamoDB made atomic."""
+"""The embedded AWS: moto in this process, on a free loopback port, with DynamoDB and SQS made atomic."""
 
 import base64
 import copy
@@ -12,7 +12,9 @@ from datetime import datetime
 from types import SimpleNamespace
 from typing import Any, Final
 
+from local.embedded_queues import make_queues_atomic
 from local.intrinsics import ACCOUNT, REGION
+from local.machines import make_machines_run
 
 _LOCK: Final = threading.RLock()
 _LOCKED: Final = "_aigateway_locked"
@@ -180,6 +182,8 @@ class EmbeddedAws:
         make_dynamodb_atomic()
         make_transactions_small()
         make_queries_small()
+        make_queues_atomic()
+        make_machines_run()
         self._server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
         self.endpoint = ""
 

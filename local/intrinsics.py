@@ -27,9 +27,12 @@ _ARNS: Final[Mapping[str, str]] = {
     "AWS::Lambda::Function": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{{name}}",
     "AWS::SecretsManager::Secret": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{{name}}",
     "AWS::SQS::Queue": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{{name}}",
+    "AWS::StepFunctions::StateMachine": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{{name}}",
 }
 _REF_IS_ARN: Final = frozenset({"AWS::SecretsManager::Secret", "AWS::StepFunctions::StateMachine", "AWS::SNS::Topic"})
-_NAME_PROPERTIES: Final = ("TableName", "FunctionName", "QueueName", "BucketName", "Name")
+_NAME_PROPERTIES: Final = ("TableName", "FunctionName", "QueueName", "BucketName", "StateMachineName", "Name")
+# Attributes that are the physical name, by the type that has them.
+_NAME_ATTRIBUTES: Final = frozenset({("AWS::SQS::Queue", "QueueName"), ("AWS::StepFunctions::StateMachine", "Name")})
 
 
 class NoValue:
@@ -66,6 +69,25 @@ class Resolver:
                 return self._call(name, argument)
         pairs = ((key, self.resolve(item)) for key, item in value.items())
         return {key: item for key, item in pairs if not isinstance(item, NoValue)}
+
+    def named(self, value: Json) -> str:
+        """The logical id of the one resource that the value refers to. Raises ValueError when it is not one."""
+        self.referenced.clear()
+        resolved = self.resolve(value)
+        if len(self.referenced) != 1:
+            raise ValueError(f"template.yaml should name one resource where it has {resolved}")
+        return next(iter(self.referenced))
+
+    def function(self, value: Json) -> str:
+        """The logical id of the function that the value names, be it by an alias of the function."""
+        return self.behind_alias(self.named(value))
+
+    def behind_alias(self, logical_id: str) -> str:
+        """The logical id of the function that an alias stands for; any other comes back as it is."""
+        resource = self.resources[logical_id]
+        if resource["Type"] == "AWS::Lambda::Alias":
+            return str(resource["Properties"]["FunctionName"]["Ref"])
+        return logical_id
 
     def physical_name(self, logical_id: str) -> str:
         """What the resource is called on this machine: its own name property, else stack and logical id."""
@@ -113,6 +135,9 @@ class Resolver:
             raise ValueError(f"template.yaml refers to {name!r}, which it does not define")
         self.referenced.add(name)
         kind = self.resources[name]["Type"]
+        if kind == "AWS::SQS::Queue":
+            # The address that AWS gives it: of all that, SQS reads account and name only.
+            return f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{self.physical_name(name)}"
         return self._arn(name) if kind in _REF_IS_ARN else self.physical_name(name)
 
     def _get_att(self, argument: Json) -> str:
@@ -120,6 +145,8 @@ class Resolver:
         if logical_id not in self.resources:
             raise ValueError(f"template.yaml refers to {logical_id!r}, which it does not define")
         self.referenced.add(logical_id)
+        if (self.resources[logical_id]["Type"], attribute) in _NAME_ATTRIBUTES:
+            return self.physical_name(logical_id)
         arn = self._arn(logical_id)
         return arn if attribute == "Arn" else f"{arn}/{attribute}"
 

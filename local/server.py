@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from local import banner, http_server
-from local.deploy import create_buckets, create_tables
+from local.deploy import create_buckets, create_machines, create_queues, create_tables
 from local.embedded import EmbeddedAws, pretend_credentials
+from local.embedded_queues import EmbeddedQueue
 from local.errors import StartError
 from local.front import Front
 from local.functions import Environments, load_asgi_app, load_handler, new_context, shared_environment
+from local.machines import run_tasks
 from local.model_server import ModelServer, command
+from local.queues import Queues
 from local.schedules import Schedules
 from local.settings import Settings
 from local.stream_readers import EmbeddedReader, EndpointReader
@@ -26,6 +29,9 @@ from local.template import ROOT, TEMPLATE, Stack, StreamMapping, load
 
 CACHE: Final = ROOT / ".cache"
 _MODEL_SECONDS: Final = 120.0
+# How many requests a function serves at a time; those behind queues and state machines wait for others, mostly.
+_ENVIRONMENTS: Final = 4
+_WORKERS: Final = 16
 
 
 def say(line: str) -> None:
@@ -70,8 +76,8 @@ def _run(settings: Settings, template: Path, seed: Callable[[str | None], str], 
     say("Loading the functions")
     base_url = f"http://{http_server.HOST}:{listener.getsockname()[1]}/v1"
     ready = banner.text(base_url, seed(settings.dev_key), chat=any(row.name == "chat" for row in settings.modalities))
-    front, schedules, streams = _functions(settings, stack, template.parent, cleanup, lambda: say(ready))
-    for background in (schedules, streams):
+    front, backgrounds = _functions(settings, stack, template.parent, cleanup, lambda: say(ready))
+    for background in backgrounds:
         background.start()
         cleanup.callback(background.stop)
     http_server.server(front, stack.gateway_responses).run(sockets=[listener])
@@ -86,7 +92,7 @@ def _start_models(settings: Settings, cleanup: ExitStack) -> ModelServer:
 
 
 def _prepare_environment(settings: Settings, stack: Stack, cleanup: ExitStack) -> None:
-    """Makes tables and buckets and sets the environment that the functions see."""
+    """Makes what the template stores in and works with, and sets the environment that the functions see."""
     say("Starting the embedded AWS")
     aws = EmbeddedAws()
     embedded = aws.start()
@@ -95,7 +101,12 @@ def _prepare_environment(settings: Settings, stack: Stack, cleanup: ExitStack) -
     endpoint = settings.dynamodb_endpoint or embedded
     made = create_tables(stack.tables, endpoint)
     create_buckets(stack.buckets, embedded)
-    os.environ["AIG_S3_ENDPOINT"] = embedded
+    create_queues(stack.queues, embedded)
+    create_machines(stack.machines, embedded)
+    for service in ("S3", "SQS", "STATES"):
+        os.environ[f"AIG_{service}_ENDPOINT"] = embedded
+    os.environ["AIG_TIME_SCALE"] = settings.time_scale
+    os.environ["AIG_ALLOW_LOOPBACK"] = "true"  # receivers of webhooks are on this machine too
     say(f"Tables at {endpoint}: {', '.join(table.name for table in stack.tables)}" + ("" if made else " (kept)"))
     os.environ.update(shared_environment(stack.functions))
     os.environ["AIG_DYNAMODB_ENDPOINT"] = endpoint
@@ -117,10 +128,12 @@ def _pepper(*, kept: bool) -> str:
 
 def _functions(
     settings: Settings, stack: Stack, root: Path, cleanup: ExitStack, started: Callable[[], None]
-) -> tuple[Front, Schedules, Streams]:
-    """Imports every function that a route, a schedule or a stream invokes."""
+) -> tuple[Front, tuple[Schedules, Streams, Queues]]:
+    """Imports every function that a route, a schedule, a stream, a queue or a state machine invokes."""
     streaming = {route.function for route in stack.routes if route.streaming}
-    invoked = {route.function for route in stack.routes} | {schedule.function for schedule in stack.schedules}
+    working = {mapping.function for mapping in stack.queue_mappings}
+    working |= {name for machine in stack.machines for name in machine.functions.values()}
+    invoked = working | {route.function for route in stack.routes} | {rule.function for rule in stack.schedules}
     invoked |= {mapping.function for mapping in stack.streams}
     apps: dict[str, Any] = {}
     environments: dict[str, Environments] = {}
@@ -129,7 +142,8 @@ def _functions(
         if name in streaming:
             apps[name] = load_asgi_app(function, root)
         else:
-            environments[name] = Environments(name, functools.partial(load_handler, function))
+            limit = _WORKERS if name in working else _ENVIRONMENTS
+            environments[name] = Environments(name, functools.partial(load_handler, function), limit)
             cleanup.callback(environments[name].close)
 
     def invoke(name: str, event: dict[str, Any]) -> object:
@@ -140,8 +154,13 @@ def _functions(
             return EmbeddedReader(mapping.table, from_the_start=mapping.from_the_start)
         return EndpointReader(settings.dynamodb_endpoint, mapping.table, from_the_start=mapping.from_the_start)
 
+    run_tasks(stack.machines, invoke, _log)
     front = Front(stack, environments, apps, log=_log, started=started)
-    return front, Schedules(stack.schedules, invoke, _log), Streams(stack.streams, open_reader, invoke, _log)
+    return front, (
+        Schedules(stack.schedules, invoke, _log),
+        Streams(stack.streams, open_reader, invoke, _log),
+        Queues(stack.queue_mappings, lambda mapping: EmbeddedQueue(mapping.queue), invoke, _log),
+    )
 
 
 def _ignore_signals() -> None:

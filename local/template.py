@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from local.intrinsics import REGION, Resolver
+from local.machine_resources import Machine, machine
+from local.queue_resources import Queue, QueueMapping, queue, queue_mapping
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 TEMPLATE: Final = ROOT / "template.yaml"
@@ -117,6 +119,9 @@ class Stack:
     buckets: tuple[Bucket, ...]
     schedules: tuple[Schedule, ...]
     streams: tuple[StreamMapping, ...]
+    queues: tuple[Queue, ...]
+    queue_mappings: tuple[QueueMapping, ...]
+    machines: tuple[Machine, ...]
     gateway_responses: Mapping[str, GatewayResponse]
     binary_media_types: tuple[str, ...]
     stage: str
@@ -159,8 +164,9 @@ def load(path: Path = TEMPLATE, parameters: Mapping[str, Any] | None = None) -> 
     )
     bodies = [api["Properties"]["Body"] for api in _of_type(resources, "AWS::ApiGateway::RestApi").values()]
     stages = _of_type(resources, "AWS::ApiGateway::Stage").values()
+    streams, queue_mappings = _event_sources(resources, resolver)
     return Stack(
-        routes=tuple(route for body in bodies for route in _routes(body, resources)),
+        routes=tuple(route for body in bodies for route in _routes(body, resolver)),
         functions={
             name: _function(name, resource["Properties"], resolver)
             for name, resource in _of_type(resources, "AWS::Lambda::Function").items()
@@ -174,9 +180,15 @@ def load(path: Path = TEMPLATE, parameters: Mapping[str, Any] | None = None) -> 
             for name, resource in _of_type(resources, "AWS::S3::Bucket").items()
         ),
         schedules=tuple(_schedules(resources, resolver)),
-        streams=tuple(
-            _stream(name, resource["Properties"], resolver)
-            for name, resource in _of_type(resources, "AWS::Lambda::EventSourceMapping").items()
+        streams=streams,
+        queues=tuple(
+            queue(name, resource.get("Properties", {}), resolver)
+            for name, resource in _of_type(resources, "AWS::SQS::Queue").items()
+        ),
+        queue_mappings=queue_mappings,
+        machines=tuple(
+            machine(name, resource["Properties"], resolver, path.parent)
+            for name, resource in _of_type(resources, "AWS::StepFunctions::StateMachine").items()
         ),
         gateway_responses={
             kind: _gateway_response(answer)
@@ -205,7 +217,7 @@ def _of_type(resources: Mapping[str, Mapping[str, Any]], kind: str) -> dict[str,
     return {name: resource for name, resource in resources.items() if resource["Type"] == kind}
 
 
-def _routes(body: Mapping[str, Any], resources: Mapping[str, Mapping[str, Any]]) -> list[Route]:
+def _routes(body: Mapping[str, Any], resolver: Resolver) -> list[Route]:
     routes = []
     for path, methods in body.get("paths", {}).items():
         for name, method in methods.items():
@@ -220,7 +232,7 @@ def _routes(body: Mapping[str, Any], resources: Mapping[str, Mapping[str, Any]])
                 Route(
                     method="ANY" if name == _ANY_METHOD else name.upper(),
                     path=path,
-                    function=_integration_function(uri, resources),
+                    function=_integration_function(uri, resolver),
                     streaming=streaming,
                     timeout=integration.get("timeoutInMillis", DEFAULT_INTEGRATION_SECONDS * 1000) / 1000,
                 )
@@ -228,18 +240,11 @@ def _routes(body: Mapping[str, Any], resources: Mapping[str, Mapping[str, Any]])
     return routes
 
 
-def _integration_function(uri: str, resources: Mapping[str, Mapping[str, Any]]) -> str:
+def _integration_function(uri: str, resolver: Resolver) -> str:
     match = _INTEGRATION_FUNCTION.search(uri)
-    if match is None or match[1] not in resources:
+    if match is None or match[1] not in resolver.resources:
         raise ValueError(f"an integration of template.yaml does not name a function: {uri}")
-    return _behind_alias(match[1], resources)
-
-
-def _behind_alias(logical_id: str, resources: Mapping[str, Mapping[str, Any]]) -> str:
-    resource = resources[logical_id]
-    if resource["Type"] == "AWS::Lambda::Alias":
-        return str(resource["Properties"]["FunctionName"]["Ref"])
-    return logical_id
+    return resolver.behind_alias(match[1])
 
 
 def _function(name: str, properties: Mapping[str, Any], resolver: Resolver) -> Function:
@@ -278,16 +283,17 @@ def _table(logical_id: str, properties: Mapping[str, Any], resolver: Resolver) -
 
 def _bucket(logical_id: str, properties: Mapping[str, Any], resolver: Resolver) -> Bucket:
     rules = resolver.resolve(properties.get("LifecycleConfiguration", {})).get("Rules", [])
-    lifecycle = tuple(
-        {
-            "ID": rule["Id"],
-            "Status": rule["Status"],
-            "Filter": {"Prefix": rule.get("Prefix", "")},
-            "Expiration": {"Days": rule["ExpirationInDays"]},
-        }
-        for rule in rules
-    )
-    return Bucket(logical_id, resolver.physical_name(logical_id), lifecycle)
+    return Bucket(logical_id, resolver.physical_name(logical_id), tuple(map(_lifecycle_rule, rules)))
+
+
+def _lifecycle_rule(rule: Mapping[str, Any]) -> Mapping[str, Any]:
+    """boto3's words for one of the template's."""
+    named = {"ID": rule["Id"], "Status": rule["Status"], "Filter": {"Prefix": rule.get("Prefix", "")}}
+    if "ExpirationInDays" in rule:
+        named["Expiration"] = {"Days": rule["ExpirationInDays"]}
+    if "AbortIncompleteMultipartUpload" in rule:
+        named["AbortIncompleteMultipartUpload"] = rule["AbortIncompleteMultipartUpload"]
+    return named
 
 
 def _schedules(resources: Mapping[str, Mapping[str, Any]], resolver: Resolver) -> list[Schedule]:
@@ -304,27 +310,36 @@ def _schedules(resources: Mapping[str, Mapping[str, Any]], resolver: Resolver) -
             continue
         expression = str(resolver.resolve(properties["ScheduleExpression"]))
         for target in targets:
-            resolver.referenced.clear()
-            resolver.resolve(target["Arn"])
-            (function,) = (_behind_alias(used, resources) for used in resolver.referenced)
+            function = resolver.function(target["Arn"])
             given = resolver.resolve(target.get("Input"))
             schedules.append(Schedule(name, function, expression, rate_seconds(expression), given))
     return schedules
 
 
-def _stream(name: str, properties: Mapping[str, Any], resolver: Resolver) -> StreamMapping:
-    resolver.referenced.clear()
-    source = str(resolver.resolve(properties["EventSourceArn"]))
-    (table,) = resolver.referenced
-    if resolver.resources[table]["Type"] != "AWS::DynamoDB::Table":
-        raise ValueError(f"{name} reads {source}: only streams of tables are read locally")
-    resolver.referenced.clear()
-    resolver.resolve(properties["FunctionName"])
-    (function,) = (_behind_alias(used, resolver.resources) for used in resolver.referenced)
+def _event_sources(
+    resources: Mapping[str, Mapping[str, Any]], resolver: Resolver
+) -> tuple[tuple[StreamMapping, ...], tuple[QueueMapping, ...]]:
+    streams, queues = [], []
+    for name, resource in _of_type(resources, "AWS::Lambda::EventSourceMapping").items():
+        properties = resource["Properties"]
+        if not resolver.resolve(properties.get("Enabled", True)):
+            continue
+        source = resolver.named(properties["EventSourceArn"])
+        kind = resources[source]["Type"]
+        if kind == "AWS::DynamoDB::Table":
+            streams.append(_stream(name, properties, source, resolver))
+        elif kind == "AWS::SQS::Queue":
+            queues.append(queue_mapping(name, properties, source, resolver))
+        else:
+            raise ValueError(f"{name} reads {source}: only streams of tables and queues are read locally")
+    return tuple(streams), tuple(queues)
+
+
+def _stream(name: str, properties: Mapping[str, Any], table: str, resolver: Resolver) -> StreamMapping:
     retries = int(properties.get("MaximumRetryAttempts", -1))
     return StreamMapping(
         name=name,
-        function=function,
+        function=resolver.function(properties["FunctionName"]),
         table=resolver.physical_name(table),
         from_the_start=properties["StartingPosition"] == "TRIM_HORIZON",
         batch=int(properties.get("BatchSize", 100)),

@@ -1,4 +1,4 @@
-"""The operator's commands: `python -m ops [--stack NAME] account|key|wallet|usage|reconcile|provider-key|prices …`.
+"""The operator's commands: `python -m ops [--stack NAME] COMMAND …`, and `--help` lists them.
 
 With --stack (or AIG_STACK) they act on a deployed stack, without it on what AIG_CORE_TABLE, AIG_SECRET_ARN and
 AIG_DYNAMODB_ENDPOINT of the environment say.
@@ -15,6 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from aig.aws.json_api import AwsError
 from aig.catalog.model import builtin
+from aig.clock import SystemClock
 from aig.keys import SCOPES
 from aig.money.units import parse_usd
 from aig.ports import StoreBusy
@@ -64,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
         "name", choices=sorted(names), metavar="NAME", help="as in catalog/providers.toml or docs/payments.md"
     )
     provider.add_parser("list", help="the names of those that are set")
+    groups.add_parser("rotate-link-key", help="sign links to files with another key; twice ends all former links")
     differences = groups.add_parser("prices", help="where our prices differ from a public data set")
     differences.add_argument("--source", default=prices.DEFAULT, help=f"URL or file (default {prices.DEFAULT})")
     return parser
@@ -121,10 +123,15 @@ async def _run(args: argparse.Namespace) -> None:
         await container.close()
 
 
-def _provider_key(args: argparse.Namespace) -> None:
+def _secret_arn(args: argparse.Namespace) -> str:
     arn = environment(args.stack).get("AIG_SECRET_ARN")
     if not arn:
         raise ValueError("say which secret: --stack NAME, or AIG_SECRET_ARN")
+    return arn
+
+
+def _provider_key(args: argparse.Namespace) -> None:
+    arn = _secret_arn(args)
     if args.action == "list":
         print("\n".join(secret.provider_key_names(arn)) or "none")
     else:
@@ -136,6 +143,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if args.group == "provider-key":
             _provider_key(args)
+        elif args.group == "rotate-link-key":
+            secret.rotate_link_key(_secret_arn(args), int(SystemClock().now()))
         elif args.group == "prices":
             print(prices.report(builtin(), args.source))
         else:

@@ -105,7 +105,7 @@ def _inline(picture: dict[str, Any]) -> dict[str, Any]:
 
 async def _linked(request: Request, caller: Caller, pictures: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
     """With a link of a day in place of the bytes."""
-    key = await container.link_key()
+    key = (await container.link_keys())[0]
     expires_at = int(container.clock.now()) + LINK_S
     base = f"{base_url(request, container.stage)}/media/"
 

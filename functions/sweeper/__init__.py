@@ -1,1 +1,1 @@
-"""Every minute: gives back what crashed calls hold."""
+"""Every minute: gives back what crashed calls hold, and sees to forgotten jobs."""

@@ -70,7 +70,7 @@ async def attempt_each(call: OpenCall, start: Start[T]) -> Attempted[T]:
     attempts = len(failures)
     if call.left(ANSWER_S) < LEAST_ATTEMPT_S:
         failures.append(UpstreamError("timeout"))
-    told = _client_error(failures, call.demand)
+    told = client_error(failures, call.demand)
     told.attempts = attempts
     raise told
 
@@ -81,7 +81,7 @@ async def _ask(call: OpenCall, candidate: Candidate, start: Start[T], patience: 
     adapter = call.gateway.adapters.get(provider)
     try:
         async with asyncio.timeout(patience):
-            answer = await start(adapter, _upstream(call, candidate, patience), call.max_output(candidate))
+            answer = await start(adapter, upstream_of(call, candidate, patience), call.max_output(candidate))
     except (AIGError, StoreBusy):
         raise  # ours, and no adapter's
     except Exception as raised:
@@ -209,8 +209,11 @@ class _Plan:
         self._again[failed.key] = (failed, self._call.gateway.clock.monotonic() + wait)
 
 
-def _upstream(call: OpenCall, candidate: Candidate, patience: float) -> Upstream:
-    """Its adapter gives up before `patience` ends, so that it can tell what was consumed by then."""
+def upstream_of(call: OpenCall, candidate: Candidate, patience: float) -> Upstream:
+    """Where an attempt goes.
+
+    Its adapter gives up before `patience` ends, so that it can tell what was consumed by then.
+    """
     model, offer, provider = candidate.model, candidate.offer, candidate.offer.provider
     found, timeouts = call.reaches[provider.name], provider.timeouts
     if "reasoning" in model.capabilities:
@@ -290,7 +293,7 @@ def record_failure(call: OpenCall, candidate: Candidate, error: UpstreamError) -
         call.gateway.telemetry.alarm("ProviderKeyRefused", provider=provider.name, status=error.status)
 
 
-def _client_error(failures: Sequence[UpstreamError], demand: Demand) -> AIGError:
+def client_error(failures: Sequence[UpstreamError], demand: Demand) -> AIGError:
     """One error of ours for all that went wrong upstream, in our words only."""
     asked = [failure for failure in failures if not failure.unasked]
     failures = asked or failures  # that one could not do it says less than what became of the others

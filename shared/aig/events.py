@@ -12,6 +12,12 @@ EventType = Literal[
     "subaccount.spend.exceeded",
     "usage.threshold.exceeded",
     "usage.daily.summary",
+    "job.completed",
+    "job.failed",
+    "model.added",
+    "model.deprecated",
+    "webhook.endpoint.disabled",
+    "webhook.test",
 ]
 EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
 KEPT_S = 30 * 24 * 3600
@@ -19,10 +25,15 @@ KEPT_S = 30 * 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """`account_id` is whom it is told to; `data` is JSON, its amounts decimal strings of USD; times in unix seconds."""
+    """`account_id` is whom it is told to; `data` is JSON, its amounts decimal strings of USD; times in unix seconds.
+
+    `webhook_url` is where it is told besides the account's endpoints, and `key_id` whose secret signs it there.
+    """
 
     id: str
     type: EventType
     account_id: str
     data: Mapping[str, Any]
     created_at: int
+    webhook_url: str | None = None
+    key_id: str | None = None

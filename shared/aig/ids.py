@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from aig.clock import Clock
 
-Prefix = Literal["acct", "adj", "evt", "file", "key", "refund", "req", "sub", "topup", "txn", "upload"]
+Prefix = Literal[
+    "acct", "adj", "evt", "file", "hook", "job", "key", "refund", "req", "sub", "topup", "txn", "upload", "whd"
+]
 
 _ID = re.compile(r"([a-z]+)_[0-9A-HJKMNP-TV-Z]{26}", re.ASCII)
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base32

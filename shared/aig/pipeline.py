@@ -27,7 +27,7 @@ from aig.modalities.upstream import Upstream
 from aig.modalities.usage import Usage
 from aig.money import hold as money
 from aig.money import pricing
-from aig.money.ledger import Debit
+from aig.money.ledger import Debit, Loss
 from aig.money.units import Nano, usd
 from aig.ports import Adapter, Resolver
 
@@ -156,7 +156,7 @@ async def admit(
         return
     models = named_models(body)
     demand = Demand(models, capabilities, 0, 0, preferences=body.get("provider") or {})
-    chosen, _ = await _choose(gateway, caller, demand, routing)
+    chosen, _ = await choose(gateway, caller, demand, routing)
     free = gateway.free_tier is not None and gateway.free_tier.covers(models, gateway.clock.now())
     if free or not any(any(candidate.offer.prices.rates.values()) for candidate in chosen):
         return
@@ -167,13 +167,13 @@ async def admit(
 async def begin(gateway: Gateway, caller: Caller, demand: Demand, options: Options, began_at: float) -> OpenCall:
     """Everything before the first upstream byte: the model, who may serve it, and the hold. Raises AIGError."""
     await _check_image_hosts(gateway.resolver, demand)
-    chosen, reaches = await _choose(gateway, caller, demand, options.routing)
+    chosen, reaches = await choose(gateway, caller, demand, options.routing)
     hold, output_tokens = await take_hold(gateway, caller, chosen, demand, options.request_id)
     rate = gateway.rates.hit(caller.limits, gateway.clock.now())
     return OpenCall(gateway, caller, options, demand, chosen, reaches, hold, output_tokens, began_at, rate)
 
 
-async def _choose(
+async def choose(
     gateway: Gateway, caller: Caller, demand: Demand, routing: Routing
 ) -> tuple[Sequence[Candidate], Mapping[str, Reach]]:
     """Whom to try, best first, and where they are. Raises AIGError."""
@@ -216,13 +216,18 @@ async def _check_image_hosts(resolver: Resolver, demand: Demand) -> None:
             raise InvalidRequest(f"The image host {host[:100]!r} is not public.", param="messages")
 
 
-async def settle(
-    call: OpenCall, candidate: Candidate, attempts: int, usage: Usage, answer: Mapping[str, Any], cache: CacheTold
-) -> Receipt:
-    """Charge a delivered run, and keep its record.
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What a delivered run is charged with: `receipt` is what its client is told, `usage` what has a price of it."""
 
-    It is delivered also when the charge fails: then it costs nothing and is our loss.
-    """
+    settlement: money.Settlement
+    debit: Debit
+    losses: Sequence[Loss]
+    usage: Usage
+    receipt: Receipt
+
+
+def bill(call: OpenCall, candidate: Candidate, attempts: int, usage: Usage, cache: CacheTold = "skip") -> Bill:
     gateway, hold = call.gateway, call.hold
     prices, usage = hold.prices[candidate.key], call.priced(candidate, usage)
     settlement = money.settle(hold, pricing.charge(usage, prices))
@@ -240,30 +245,48 @@ async def settle(
     losses = [*call.losses]
     if settlement.shortfall:
         losses.append(call.loss(candidate, settlement.shortfall, "over_hold"))
-    charged = settlement.charged
-    receipt = Receipt(candidate.model.slug, candidate.offer.provider.name, attempts, charged, cache, call.rate)
+    provider = candidate.offer.provider.name
+    receipt = Receipt(candidate.model.slug, provider, attempts, settlement.charged, cache, call.rate)
+    return Bill(settlement, debit, losses, usage, receipt)
+
+
+async def settle(
+    call: OpenCall, candidate: Candidate, attempts: int, usage: Usage, answer: Mapping[str, Any], cache: CacheTold
+) -> Receipt:
+    """Charge a delivered run, and keep its record.
+
+    It is delivered also when the charge fails: then it costs nothing and is our loss.
+    """
+    gateway, hold = call.gateway, call.hold
+    billed = bill(call, candidate, attempts, usage, cache)
+    receipt = billed.receipt
     try:
-        record = call.record(receipt, usage, answer, None)
-        post = gateway.wallets.post(hold, settlement, debit, *losses, record=record)
+        record = call.record(receipt, billed.usage, answer, None)
+        post = gateway.wallets.post(hold, billed.settlement, billed.debit, *billed.losses, record=record)
         posted = await asyncio.shield(gateway.traffic.beside(post))
     except Exception:  # the answer is there: whatever became of its charge, it is delivered
         posted = False
     if not posted:
-        gateway.telemetry.alarm("SettleFailed", request_id=hold.request_id, amount=str(settlement.charged))
-        charged = Nano(0)
-        receipt = replace(receipt, cost=charged)
-    gateway.telemetry.request(
-        outcome="posted" if posted else "not_posted",
+        gateway.telemetry.alarm("SettleFailed", request_id=hold.request_id, amount=str(billed.settlement.charged))
+        receipt = replace(receipt, cost=Nano(0))
+    tell_end(call, receipt, "posted" if posted else "not_posted")
+    return receipt
+
+
+def tell_end(call: OpenCall, receipt: Receipt, outcome: str) -> None:
+    """The operator's line of a call that was answered."""
+    hold = call.hold
+    call.gateway.telemetry.request(
+        outcome=outcome,
         trace_id=call.options.trace_id,
         request_id=hold.request_id,
         account_id=hold.account_id,
         key_id=hold.key_id,
         model=receipt.model,
         provider=receipt.provider,
-        attempts=attempts,
-        cost=usd(charged),
+        attempts=receipt.attempts,
+        cost=usd(receipt.cost or 0),
     )
-    return receipt
 
 
 async def void(

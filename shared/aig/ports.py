@@ -2,15 +2,18 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from aig.breaker import Opening
 from aig.cached import CachedAnswer
 from aig.catalog.model import Provider
 from aig.events import Event
 from aig.health import Minute
+from aig.jobs.job import Ending, File, Job, Stamp
 from aig.keys import Caller, Credential
 from aig.limits import Limits
+from aig.modalities.job import Handle
+from aig.modalities.usage import Unit, Usage
 from aig.money.hold import Hold, Settlement
 from aig.money.ledger import Credit, Debit, Loss, Refund, Spend, Wallet
 from aig.payments import Checkout, Phase, TopUp
@@ -33,6 +36,7 @@ if TYPE_CHECKING:  # which adapters there are costs every function time at its s
     from aig.modalities.transcribe import TranscribeAdapter
     from aig.modalities.translate import TranslateAdapter
     from aig.modalities.video import VideoRequest
+    from aig.webhooks.delivery import Failure
 
 
 class Keys(Protocol):
@@ -74,14 +78,26 @@ class Wallets(Protocol):
     A change is one transaction; `take` and `charge` try anew where the money turns out to lie elsewhere in the wallet.
     """
 
-    async def take(self, hold: Hold, caller: Caller) -> Hold:
-        """Rate counters, wallet, spend caps and hold together; the hold, as it was taken. Raises HoldRefused."""
+    async def take(self, hold: Hold, caller: Caller, job: Job | None = None) -> Hold:
+        """Rate counters, wallet, spend caps, hold and, if it is for one, the job: all together.
+
+        The hold, as it was taken. Raises HoldRefused.
+        """
         ...
 
     async def post(
-        self, hold: Hold, settlement: Settlement, debit: Debit, *losses: Loss, record: Record | None = None
+        self,
+        hold: Hold,
+        settlement: Settlement,
+        debit: Debit,
+        *losses: Loss,
+        record: Record | None = None,
+        ending: Ending | None = None,
     ) -> bool:
-        """Resolve a hold by a charge, and keep the request's record. False, and nothing done, if it was resolved."""
+        """Resolve a hold by a charge, keep the request's record, and end the job that it was for.
+
+        False, and nothing done, if it was resolved, or the job is not as it was seen any more.
+        """
         ...
 
     async def charge(
@@ -93,8 +109,12 @@ class Wallets(Protocol):
         """
         ...
 
-    async def void(self, hold: Hold, *losses: Loss, record: Record | None = None) -> bool:
-        """Give a hold back, and keep the request's record. False, and nothing done, if it was resolved."""
+    async def void(self, hold: Hold, *losses: Loss, record: Record | None = None, ending: Ending | None = None) -> bool:
+        """Give a hold back, otherwise as `post`."""
+        ...
+
+    async def held(self, account_id: str, request_id: str) -> Hold | None:
+        """A hold that is still open."""
         ...
 
     async def tell_spend_exceeded(self, account_id: str, counter: str, cap: int, event: Event) -> bool:
@@ -126,6 +146,48 @@ class Wallets(Protocol):
 
     async def expired(self, now: int) -> Sequence[Hold]:
         """Holds that are past their time and still open."""
+        ...
+
+
+class Jobs(Protocol):
+    """Jobs in the store. All raise StoreBusy; what changes one says False where it is not as it was seen any more."""
+
+    async def get(self, account_id: str, job_id: str) -> Job | None: ...
+
+    async def claim(
+        self, job: Job, candidate: str, stamp: Stamp, now: int, deadline_at: int, concurrency: int
+    ) -> Literal["claimed", "full", "changed"]:
+        """The right to submit it to a candidate: one of `concurrency` places at its provider, and the stamp."""
+        ...
+
+    async def submitted(self, job: Job, handle: Handle) -> bool:
+        """The provider has it."""
+        ...
+
+    async def staged(self, job: Job, stage: Handle, spent: Mapping[Unit, int]) -> bool:
+        """One paid step is done, and the next is to be submitted."""
+        ...
+
+    async def unclaimed(self, job: Job) -> bool:
+        """Nobody has taken it on in this round; it keeps its place."""
+        ...
+
+    async def polled(self, job: Job, progress: int | None, lost: int) -> bool: ...
+
+    async def stored(self, job: Job, files: Sequence[File], usage: Usage) -> bool:
+        """Its files are kept."""
+        ...
+
+    async def end(self, ending: Ending) -> bool:
+        """End it where its hold was resolved before."""
+        ...
+
+    async def due(self, now: int) -> Sequence[Job]:
+        """Those that were to be looked at by then."""
+        ...
+
+    async def look_again(self, job: Job, at: int) -> bool:
+        """Not before `at` is it due again."""
         ...
 
 
@@ -211,6 +273,26 @@ class Once(Protocol):
         ...
 
 
+class Queue(Protocol):
+    """What is to be done by somebody else, soon: at least once, in no order."""
+
+    async def send(self, body: Mapping[str, Any], delay_s: int = 0) -> None:
+        """One message, which nobody sees for `delay_s` seconds, at most 900. Raises StoreBusy."""
+        ...
+
+    async def send_all(self, bodies: Sequence[Mapping[str, Any]]) -> None:
+        """Raises StoreBusy where one was not taken: any of them may have been."""
+        ...
+
+
+class Machines(Protocol):
+    """What waits, and goes on after a crash of whoever began it."""
+
+    async def start(self, name: str, given: Mapping[str, Any]) -> bool:
+        """One execution for each name. False if it was there before, with another input or ended. Raises StoreBusy."""
+        ...
+
+
 class Secrets(Protocol):
     async def get(self, name: str) -> str | None:
         """A provider key or other secret by its name, None if it is not set."""
@@ -234,6 +316,31 @@ class Fetched:
 class Fetch(Protocol):
     async def fetch(self, url: str, param: str, limit: int = ...) -> Fetched:
         """What lies behind a URL that a client gave in `param`, at most `limit` bytes. Raises InvalidRequest."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A receiver's answer. `headers` has lower-case names; `body` is whole."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class NotPosted(Exception):
+    """There was no whole answer; `status` and the beginning of the body are there if it began."""
+
+    def __init__(self, failure: "Failure", status: int | None = None, body: bytes = b"") -> None:
+        super().__init__(failure)
+        self.failure = failure
+        self.status = status
+        self.body = body
+
+
+class Post(Protocol):
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Posted:
+        """Send to a URL that a client has given, within some seconds. Raises NotPosted."""
         ...
 
 

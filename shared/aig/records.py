@@ -22,6 +22,9 @@ Operation = Literal[
     "detections",
     "ocr",
     "rerank",
+    "videos.generations",
+    "audio.music",
+    "3d.generations",
 ]
 # Whose answers are not worth their room: who has the request can have them again.
 _LARGE: frozenset[Operation] = frozenset({"embeddings", "images.generations", "images.edits", "audio.speech"})

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from aig import links
 from aig.aws.blobs import Bucket
 from aig.aws.cache import DynamoCache
+from aig.aws.deliveries import DynamoDeliveries
 from aig.aws.events import DynamoEvents
 from aig.aws.files import S3Files
 from aig.aws.health import DynamoHealth
@@ -17,7 +18,9 @@ from aig.aws.idempotency import DynamoIdempotency
 from aig.aws.json_api import JsonApi
 from aig.aws.keys import DynamoKeys
 from aig.aws.ledger import DynamoLedger
+from aig.aws.machines import StateMachine
 from aig.aws.once import DynamoOnce
+from aig.aws.queue import SqsQueue
 from aig.aws.records import DynamoRecords
 from aig.aws.secrets import Environment, SecretsManager
 from aig.aws.sigv4 import Credentials
@@ -27,6 +30,7 @@ from aig.aws.telemetry import JsonTelemetry
 from aig.aws.topups import DynamoTopUps
 from aig.aws.usage import DynamoUsage
 from aig.aws.wallets import DynamoWallets
+from aig.aws.webhooks import DynamoWebhooks
 from aig.call import Gateway
 from aig.catalog import model as catalog
 from aig.clock import Clock, SystemClock
@@ -56,6 +60,8 @@ class Container:
     top_ups: DynamoTopUps
     idempotency: DynamoIdempotency
     events: DynamoEvents
+    webhooks: DynamoWebhooks
+    deliveries: DynamoDeliveries
     records: DynamoRecords
     health: DynamoHealth
     usage: DynamoUsage
@@ -88,12 +94,25 @@ class Container:
             cache=self.cache,
         )
 
-    async def link_key(self) -> bytes:
-        """What links to files are signed with. Raises InternalError where the operator has not set the pepper."""
-        pepper = await self.secrets.get("pepper")
-        if pepper is None:
-            raise InternalError("The gateway has no key pepper. The operator has to set it.", code="not_configured")
-        return links.link_key(pepper)
+    async def link_keys(self) -> Sequence[bytes]:
+        """What links to files are opened with; the first signs them.
+
+        One is made of the pepper, unless the secret has keys of their own. Raises InternalError where the operator has
+        not set the pepper, or keys that are none.
+        """
+        current = await self.secrets.get("link_key")
+        if current is None:
+            pepper = await self.secrets.get("pepper")
+            if pepper is None:
+                raise InternalError("The gateway has no key pepper. The operator has to set it.", code="not_configured")
+            return [links.link_key(pepper)]
+        before, used_from = await self.secrets.get("link_key_before"), await self.secrets.get("link_key_from")
+        try:
+            return links.keys_in_use(current, before, used_from, self.clock.now())
+        except ValueError:
+            raise InternalError(
+                "The gateway's link key is none. The operator has to rotate it.", code="not_configured"
+            ) from None
 
     def top_up_ports(self) -> TopUpPorts:
         """What top-ups need."""
@@ -153,6 +172,38 @@ def _bucket(env: Mapping[str, str], name: str, region: str, credentials: Credent
     return Bucket(name, region, credentials, env.get("AIG_S3_ENDPOINT") or None)
 
 
+def _region(env: Mapping[str, str]) -> str:
+    return env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or "us-east-1"
+
+
+def queue(variable: str, env: Mapping[str, str] = os.environ) -> SqsQueue:
+    """The queue whose URL is in this variable, for the functions that send to it; `AIG_SQS_ENDPOINT` is another SQS."""
+    region = _region(env)
+    endpoint = env.get("AIG_SQS_ENDPOINT") or f"https://sqs.{region}.amazonaws.com"
+    return SqsQueue(JsonApi("sqs", "AmazonSQS", "1.0", endpoint, region, _credentials(env)), env.get(variable, ""))
+
+
+def machine(variable: str, env: Mapping[str, str] = os.environ) -> StateMachine:
+    """The state machine whose ARN is in this variable; `AIG_STATES_ENDPOINT` is another Step Functions."""
+    region = _region(env)
+    endpoint = env.get("AIG_STATES_ENDPOINT") or f"https://states.{region}.amazonaws.com"
+    api = JsonApi("states", "AWSStepFunctions", "1.0", endpoint, region, _credentials(env))
+    return StateMachine(api, env.get(variable, ""))
+
+
+def allow_loopback(env: Mapping[str, str] = os.environ) -> bool:
+    """Whether webhooks may go to this machine by http: on one's own machine only."""
+    return env.get("AIG_ALLOW_LOOPBACK") == "true"
+
+
+def time_scale(env: Mapping[str, str] = os.environ) -> float:
+    """What waits of minutes and hours are multiplied by: 1, but on one's own machine. Raises ValueError."""
+    scale = float(env.get("AIG_TIME_SCALE") or 1)
+    if not 0 < scale <= 1:
+        raise ValueError("AIG_TIME_SCALE is above 0 and at most 1")
+    return scale
+
+
 def container(
     env: Mapping[str, str] = os.environ, *, credentials: Credentials | None = None, clock: Clock | None = None
 ) -> Container:
@@ -160,7 +211,7 @@ def container(
     clock = clock or SystemClock()
     credentials = credentials or _credentials(env)
     free_tier = _free_tier(env.get("AIG_FREE_TIER", ""))
-    region = env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or "us-east-1"
+    region = _region(env)
     endpoint = env.get("AIG_DYNAMODB_ENDPOINT") or f"https://dynamodb.{region}.amazonaws.com"
     dynamodb = JsonApi("dynamodb", "DynamoDB_20120810", "1.0", endpoint, region, credentials)
     table = Table(dynamodb, env.get("AIG_CORE_TABLE", "core"))
@@ -184,6 +235,8 @@ def container(
         top_ups=DynamoTopUps(table, wallets.shards),
         idempotency=DynamoIdempotency(table),
         events=DynamoEvents(table),
+        webhooks=DynamoWebhooks(table),
+        deliveries=DynamoDeliveries(table),
         records=records,
         health=DynamoHealth(table),
         usage=DynamoUsage(Table(dynamodb, env.get("AIG_USAGE_TABLE", "usage"))),

@@ -16,6 +16,8 @@ from aig.aws.records import DynamoRecords
 from aig.aws.table import Table
 from aig.aws.wallets import DynamoWallets
 from aig.catalog.model import Provider
+from aig.jobs import job as jobs
+from aig.jobs.job import Ending
 from aig.keys import Caller
 from aig.modalities.chat import ChatAdapter, ChatChunk, ChatRequest, ChatResult
 from aig.modalities.embed import EmbedAdapter
@@ -54,21 +56,27 @@ class _Wallets(DynamoWallets):
         self._point = point
 
     @override
-    async def take(self, hold: Hold, caller: Caller) -> Hold:
+    async def take(self, hold: Hold, caller: Caller, job: jobs.Job | None = None) -> Hold:
         if self._point == "before the hold":
             die()
-        taken = await super().take(hold, caller)
+        taken = await super().take(hold, caller, job)
         if self._point == "after the hold":
             die()
         return taken
 
     @override
     async def post(
-        self, hold: Hold, settlement: Settlement, debit: Debit, *losses: Loss, record: Record | None = None
+        self,
+        hold: Hold,
+        settlement: Settlement,
+        debit: Debit,
+        *losses: Loss,
+        record: Record | None = None,
+        ending: Ending | None = None,
     ) -> bool:
         if self._point == "after the answer":
             die()
-        await super().post(hold, settlement, debit, *losses, record=record)
+        await super().post(hold, settlement, debit, *losses, record=record, ending=ending)
         die()
 
 

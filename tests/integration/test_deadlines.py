@@ -11,6 +11,7 @@ from aig.aws.health import DynamoHealth
 from aig.aws.json_api import AwsError
 from aig.aws.wallets import DynamoWallets
 from aig.health import Minute
+from aig.jobs.job import Ending
 from aig.money.hold import Hold, Settlement
 from aig.money.ledger import Debit, Loss
 from aig.records import Record
@@ -57,7 +58,13 @@ class _RefusedWallets(DynamoWallets):
 
     @override
     async def post(
-        self, hold: Hold, settlement: Settlement, debit: Debit, *losses: Loss, record: Record | None = None
+        self,
+        hold: Hold,
+        settlement: Settlement,
+        debit: Debit,
+        *losses: Loss,
+        record: Record | None = None,
+        ending: Ending | None = None,
     ) -> bool:
         raise AwsError("ValidationException", {})
 

@@ -1,6 +1,8 @@
 """POST /v1/uploads, and the links at /media: whose they are, how long they last, and what opens none."""
 
 import re
+import string
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
@@ -9,7 +11,11 @@ import httpx
 import pytest
 
 from aig import links
+from aig.aws.blobs import Bucket
+from aig.aws.files import S3Files, disposition
 from aig.aws.secrets import Environment
+from aig.aws.sigv4 import Credentials
+from aig.links import result_path
 from aig.wiring import Container
 from aig_providers.sandbox_drawing import description
 from tests.apps import App
@@ -177,6 +183,10 @@ TAMPERED: Final = {
     "another key's name": _edited("kid", "00000000"),
     "no key's name": _edited("kid", ""),
     "a second signature": lambda query: f"{query}&sig=00",
+    "a second signature ahead": lambda query: f"sig=00&{query}",
+    "the same signature twice": lambda query: f"{query}&{query.partition('&kid=')[2].partition('&')[2]}",
+    "a second time": lambda query: f"exp=1&{query}",
+    "a second key": lambda query: f"{query}&kid=",
 }
 
 
@@ -193,7 +203,7 @@ async def test_a_link_that_was_changed_is_not_valid(
 async def test_a_link_is_for_its_own_file_only(files: App, account: Account, container: Container) -> None:
     mine, also_mine = await kept(container, account), await kept(container, account)
     theirs = await kept(container, await an_account(container))
-    for other in (also_mine, theirs, mine.upper(), f"{account.id}/nothing.png"):
+    for other in (also_mine, theirs, mine.upper(), f"{account.id}/nothing.png", mine.replace("/", "/job_1/")):
         response = await files.client.get(f"/media/{other}?{query(container, mine)}")
         assert refusal(response) == (403, "link_not_valid", None)
 
@@ -231,3 +241,154 @@ async def test_a_path_that_is_no_file_s_leads_nowhere(files: App, account: Accou
     response = await files.client.get(f"/media/{account.id}/{name}?exp=1&kid=a&sig=b")
     assert response.status_code in (403, 404)
     assert not {"location", "set-cookie"} & set(response.headers)
+
+
+async def of_a_job(container: Container, account: Account, name: str = "video.mp4", data: bytes = b"0123456789") -> str:
+    """The path of a job's file."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield data
+
+    await container.files.keep_result(account.id, "job_1", name, pieces(), "application/octet-stream", 10**6)
+    return result_path(account.id, "job_1", name)
+
+
+@pytest.mark.parametrize(
+    ("name", "media_type", "shown"),
+    [
+        ("video.mp4", "video/mp4", "inline"),
+        ("music.mp3", "audio/mpeg", "inline"),
+        ("picture.png", "image/png", "inline"),
+        ("model.glb", "model/gltf-binary", "attachment"),
+        ("result.bin", "application/octet-stream", "attachment"),
+        ("page.html", "application/octet-stream", "attachment"),
+        ("drawing.svg", "application/octet-stream", "attachment"),
+    ],
+)
+async def test_a_job_s_file_comes_as_what_its_name_says(
+    files: App, account: Account, container: Container, name: str, media_type: str, shown: str
+) -> None:
+    path = await of_a_job(container, account, name)
+    response = await files.client.get(f"/media/{path}?{query(container, path)}")
+    assert response.status_code == 302
+    assert (response.headers["cache-control"], response.headers["referrer-policy"]) == ("no-store", "no-referrer")
+    to = parse_qs(urlsplit(response.headers["location"]).query)
+    assert int(to["X-Amz-Expires"][0]) <= 300
+    async with httpx.AsyncClient() as client:
+        file = await client.get(response.headers["location"])
+    assert (file.content, file.headers["content-type"]) == (b"0123456789", media_type)
+    assert file.headers["content-disposition"] == f'{shown}; filename="{name}"'
+
+
+async def test_a_part_of_a_file_can_be_asked_for(files: App, account: Account, container: Container) -> None:
+    """As players do that skip. They send the Range along where the redirect leads."""
+    path = await of_a_job(container, account)
+    response = await files.client.get(f"/media/{path}?{query(container, path)}", headers={"range": "bytes=2-4"})
+    async with httpx.AsyncClient() as client:
+        part = await client.get(response.headers["location"], headers={"range": "bytes=2-4"})
+        beyond = await client.get(response.headers["location"], headers={"range": "bytes=10-"})
+    assert (part.status_code, part.content, part.headers["content-range"]) == (206, b"234", "bytes 2-4/10")
+    assert beyond.status_code == 416
+
+
+async def test_the_head_of_a_job_s_link_tells_how_large_the_file_is(
+    files: App, account: Account, container: Container
+) -> None:
+    path = await of_a_job(container, account)
+    response = await files.client.head(f"/media/{path}?{query(container, path)}")
+    async with httpx.AsyncClient() as client:
+        head = await client.head(response.headers["location"])
+    assert (response.status_code, head.status_code, head.headers["content-length"]) == (302, 200, "10")
+
+
+async def test_a_link_in_which_one_character_is_another_opens_nothing(
+    files: App, account: Account, container: Container
+) -> None:
+    path = await of_a_job(container, account)
+    link = f"/media/{path}?{query(container, path)}"
+    assert (await files.client.get(link)).status_code == 302
+    kept = string.digits + string.ascii_lowercase
+    for at in range(len("/media/"), len(link)):
+        other = kept[(kept.find(link[at]) + 1) % len(kept)]
+        response = await files.client.get(link[:at] + other + link[at + 1 :])
+        if link[at] in "/?":  # another route, where the name is not a link's
+            assert response.status_code in (403, 404)
+        else:
+            assert refusal(response) == (403, "link_not_valid", None), at
+
+
+@pytest.mark.parametrize("what", TAMPERED)
+async def test_a_job_s_link_that_was_changed_is_not_valid(
+    files: App, account: Account, container: Container, what: str
+) -> None:
+    path = await of_a_job(container, account)
+    response = await files.client.get(f"/media/{path}?{TAMPERED[what](query(container, path))}")
+    assert refusal(response) == (403, "link_not_valid", None)
+
+
+async def test_what_others_append_to_a_link_does_not_close_it(
+    files: App, account: Account, container: Container
+) -> None:
+    path = await of_a_job(container, account)
+    assert (await files.client.get(f"/media/{path}?{query(container, path)}&utm_source=mail")).status_code == 302
+
+
+async def test_a_link_to_a_file_that_is_forgotten_says_so(files: App, account: Account, container: Container) -> None:
+    for path in (f"{account.id}/job_1/video.mp4", f"{account.id}/file_1.png"):
+        response = await files.client.get(f"/media/{path}?{query(container, path)}")
+        assert refusal(response) == (404, "expired", None)
+
+
+async def test_a_store_that_does_not_answer_is_no_missing_file(
+    files: App, account: Account, container: Container, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running() as gone:
+        nobody = Bucket("media", "us-east-1", Credentials("a", "b"), f"http://127.0.0.1:{gone.port}")
+    monkeypatch.setattr(files.module, "container", replace(files.module.container, files=S3Files(nobody)))
+    path = f"{account.id}/job_1/video.mp4"
+    response = await files.client.get(f"/media/{path}?{query(container, path)}")
+    assert (refusal(response)[:2], response.headers["retry-after"]) == ((503, "overloaded"), "1")
+
+
+def _with(container: Container, **secrets: str) -> Container:
+    return replace(container, secrets=Environment({"pepper": PEPPER, **secrets}))
+
+
+async def test_links_survive_one_rotation_of_their_key(
+    files: App, account: Account, container: Container, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, now = await of_a_job(container, account), int(container.clock.now())
+    old, new = "0a" * 32, "1b" * 32
+
+    async def opened(key: bytes, **secrets: str) -> int:
+        monkeypatch.setattr(files.module, "container", _with(files.module.container, **secrets))
+        link = f"/media/{path}?{links.signed_query(path, now + DAY_S, key)}"
+        return (await files.client.get(link)).status_code
+
+    switching = str(now + links.SWITCH_S)
+    for from_ in ("", switching):
+        rotated = {"link_key": old, "link_key_before": KEY.hex(), "link_key_from": from_}
+        assert await opened(KEY, **rotated) == 302
+        assert await opened(bytes.fromhex(old), **rotated) == 302
+    assert (await _with(container, **rotated).link_keys())[0] == KEY
+    again = {"link_key": new, "link_key_before": old}
+    assert [await opened(key, **again) for key in (bytes.fromhex(new), bytes.fromhex(old), KEY)] == [302, 302, 403]
+    assert await opened(KEY, link_key="no key") == 500
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("my film.mp4", 'inline; filename="my film.mp4"'),
+        ("../../etc/passwd", 'inline; filename="_.._etc_passwd"'),
+        (
+            'a".mp4\r\nset-cookie: a',
+            "inline; filename=\"a_.mp4__set-cookie_ a\"; filename*=UTF-8''a%22.mp4__set-cookie%3A%20a",
+        ),
+        ("\u00fcber.mp4", "inline; filename=\"_ber.mp4\"; filename*=UTF-8''%C3%BCber.mp4"),
+        ("...", 'inline; filename="file"'),
+        ("a" * 999, f'inline; filename="{"a" * 150}"'),
+    ],
+)
+def test_a_name_to_save_a_file_under_leads_nowhere(name: str, told: str) -> None:
+    assert disposition("inline", name) == told

@@ -30,7 +30,7 @@ FUNCTIONS = {
     "Chat": Function("Chat", "run.sh", {}, 900, 1024),
     "Rest": Function("Rest", "rest.handler", {}, 29, 1024),
 }
-STACK = Stack(ROUTES, FUNCTIONS, (), (), (), (), RESPONSES, ("image/png",), "dev", {})
+STACK = Stack(ROUTES, FUNCTIONS, (), (), (), (), (), (), (), RESPONSES, ("image/png",), "dev", {})
 
 
 def echo(event: dict[str, Any], context: object) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def test_a_port_that_may_not_be_had_is_named(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_settings_and_their_defaults() -> None:
     assert Settings.read({}) == Settings(
-        8787, None, None, models="", modalities=MODALITIES, log_level="WARNING", free_tier=""
+        8787, None, None, models="", modalities=MODALITIES, log_level="WARNING", free_tier="", time_scale="1"
     )
     environ = {
         "PORT": "0",
@@ -50,6 +50,7 @@ def test_settings_and_their_defaults() -> None:
         "MODELS": "none",
         "FREE_TIER": "v/m 5 2027-01-31",
         "LOG_LEVEL": "DEBUG",
+        "TIME_SCALE": "0.01",
     }
     assert Settings.read(environ) == Settings(
         0,
@@ -59,6 +60,7 @@ def test_settings_and_their_defaults() -> None:
         modalities=(),
         log_level="DEBUG",
         free_tier="v/m 5 2027-01-31",
+        time_scale="0.01",
     )
     empty = dict.fromkeys(environ, "")
     assert Settings.read(empty) == Settings.read({})
@@ -71,6 +73,17 @@ def test_settings_and_their_defaults() -> None:
 def test_settings_that_mean_nothing_are_refused(environ: dict[str, str]) -> None:
     with pytest.raises(StartError, match=r"PORT|MODELS|FREE_TIER"):
         Settings.read(environ)
+
+
+@pytest.mark.parametrize("scale", ["0", "0.0", "1.5", "2", "-1", "1e-2", "nan", ".", "fast", "0.0000001"])
+def test_a_time_scale_that_is_not_above_0_and_up_to_1_is_refused(scale: str) -> None:
+    with pytest.raises(StartError, match=r"TIME_SCALE must be a decimal above 0 and up to 1"):
+        Settings.read({"TIME_SCALE": scale})
+
+
+@pytest.mark.parametrize("scale", ["1", "1.0", "0.5", ".01", "0.000001"])
+def test_time_scales(scale: str) -> None:
+    assert Settings.read({"TIME_SCALE": scale}).time_scale == scale
 
 
 def test_models_are_chosen_by_modality_or_by_name() -> None:

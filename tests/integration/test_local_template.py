@@ -1,11 +1,15 @@
 """The translated template as the local stack reads it."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from local.intrinsics import Resolver
+from local.machine_resources import Machine
+from local.queue_resources import Queue, QueueMapping
 from local.template import StreamMapping, load, rate_seconds
+from tests import work_template
 
 HEAD = "AWSTemplateFormatVersion: '2010-09-09'\nTransform: AWS::Serverless-2016-10-31\n"
 
@@ -163,14 +167,62 @@ def test_streams_as_their_mappings_say(small: Path) -> None:
     }  # fmt: skip
 
 
-def test_a_mapping_that_reads_no_table_is_named(small: Path) -> None:
-    queue = "  Queue: {Type: AWS::SQS::Queue}\n"
+def test_a_mapping_that_reads_neither_table_nor_queue_is_named(small: Path) -> None:
+    topic = "  Topic: {Type: AWS::SNS::Topic}\n"
     text = SMALL.replace("FunctionName: !Ref Tick\n      EventSourceArn: !GetAtt Things.StreamArn", (
-        "FunctionName: !Ref Tick\n      EventSourceArn: !GetAtt Queue.Arn"
+        "FunctionName: !Ref Tick\n      EventSourceArn: !Ref Topic"
     ))  # fmt: skip
-    small.write_text(text + queue, encoding="utf-8")
+    small.write_text(text + topic, encoding="utf-8")
     with pytest.raises(ValueError, match="Reads reads"):
         load(small)
+
+
+def test_queues_their_mappings_and_machines(tmp_path: Path) -> None:
+    stack = load(work_template.write(tmp_path))
+    assert stack.queues == (
+        Queue("WorkQueue", "aigateway-WorkQueue", 1, 3600, dead_letters="aigateway-dead", most_receives=2),
+        Queue("DeadLetters", "aigateway-dead", 30, 345_600, dead_letters=None, most_receives=None),
+    )
+    assert stack.queue_mappings == (
+        QueueMapping(
+            "WorkerWork", "Worker", "aigateway-WorkQueue", batch=5, window=0.0, reports_failures=True, concurrency=2
+        ),
+    )
+    arn = "arn:aws:lambda:us-east-1:123456789012:function:aigateway-Worker"
+    definition = work_template.MACHINE.replace("${WorkerArn}", arn)
+    assert stack.machines == (Machine("WorkMachine", "aigateway-work", definition, {arn: "Worker"}),)
+    assert stack.streams == ()
+    assert stack.functions["Worker"].environment == {
+        "WORK_QUEUE": "https://sqs.us-east-1.amazonaws.com/123456789012/aigateway-WorkQueue",
+        "WORK_MACHINE": "aigateway-work",
+    }
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("MessageRetentionPeriod: 3600", "FifoQueue: true", "WorkQueue is a FIFO queue"),
+        ("Enabled: false", "FilterCriteria: {Filters: [{Pattern: '{}'}]}", "WorkerFailures filters messages"),
+        ("Type: STANDARD", "Type: EXPRESS", "WorkMachine is an express machine"),
+        ("WorkerArn: !GetAtt", "Other: !GetAtt", r"WorkMachine has \$\{WorkerArn\}, which nothing"),
+        ("Queue: !GetAtt WorkQueue.Arn", "Queue: arn:aws:sqs:us-east-1:1:x", "should name one resource"),
+    ],
+)
+def test_what_queues_and_machines_cannot_be_locally_is_named(tmp_path: Path, old: str, new: str, said: str) -> None:
+    template = work_template.write(tmp_path)
+    assert old in work_template.TEMPLATE
+    template.write_text(work_template.TEMPLATE.replace(old, new), encoding="utf-8")
+    with pytest.raises(ValueError, match=said):
+        load(template)
+
+
+def test_a_machine_may_have_its_definition_inline(tmp_path: Path) -> None:
+    template = work_template.write(tmp_path)
+    inline = "Definition: {StartAt: A, States: {A: {Type: Task, Resource: '${WorkerArn}', End: true}}}"
+    text = template.read_text(encoding="utf-8").replace("DefinitionUri: statemachines/work.asl.json", inline)
+    template.write_text(text, encoding="utf-8")
+    (machine,) = load(template).machines
+    assert json.loads(machine.definition)["States"]["A"]["Resource"].endswith(":function:aigateway-Worker")
 
 
 def test_gateway_responses_and_binary_types(small: Path) -> None:
@@ -206,13 +258,26 @@ def test_rates(expression: str, seconds: float | None) -> None:
         ([{"Ref": "AWS::NoValue"}, 1], [1]),
         ({"keep": 1, "drop": {"Ref": "AWS::NoValue"}}, {"keep": 1}),
         ({"Fn::GetAtt": "Q.Arn"}, "arn:aws:sqs:us-east-1:123456789012:named"),
-        ({"Fn::GetAtt": ["Q", "QueueName"]}, "arn:aws:sqs:us-east-1:123456789012:named/QueueName"),
-        ({"Ref": "Q"}, "named"),
+        ({"Fn::GetAtt": ["Q", "QueueName"]}, "named"),
+        ({"Ref": "Q"}, "https://sqs.us-east-1.amazonaws.com/123456789012/named"),
+        ({"Ref": "M"}, "arn:aws:states:us-east-1:123456789012:stateMachine:aigateway-job"),
+        ({"Fn::GetAtt": "M.Arn"}, "arn:aws:states:us-east-1:123456789012:stateMachine:aigateway-job"),
+        ({"Fn::GetAtt": "M.Name"}, "aigateway-job"),
+        (
+            {"Fn::Sub": "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:${M.Name}:*"},
+            "arn:aws:states:us-east-1:123456789012:execution:aigateway-job:*",
+        ),
     ],
 )
 def test_intrinsic_functions(value: object, expected: object) -> None:
     resolver = Resolver(
-        resources={"Q": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "named"}}},
+        resources={
+            "Q": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "named"}},
+            "M": {
+                "Type": "AWS::StepFunctions::StateMachine",
+                "Properties": {"StateMachineName": {"Fn::Sub": "${AWS::StackName}-job"}},
+            },
+        },
         parameters={"P": "p"},
         conditions={
             "Yes": {"Fn::And": [{"Fn::Not": [{"Condition": "No"}]}, {"Fn::Or": [False, True]}]},

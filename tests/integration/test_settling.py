@@ -17,6 +17,7 @@ from typing_extensions import override
 from aig.aws.wallets import DynamoWallets
 from aig.catalog.model import Provider
 from aig.holding import HOLD_TTL_S
+from aig.jobs.job import Ending, Job
 from aig.keys import Caller
 from aig.modalities.chat import ChatChunk, ChatResult
 from aig.modalities.embed import EmbedResult
@@ -50,21 +51,27 @@ class BusyWallets(DynamoWallets):
         self._busy = busy
 
     @override
-    async def take(self, hold: Hold, caller: Caller) -> Hold:
+    async def take(self, hold: Hold, caller: Caller, job: Job | None = None) -> Hold:
         self._refuse("take")
-        return await super().take(hold, caller)
+        return await super().take(hold, caller, job)
 
     @override
     async def post(
-        self, hold: Hold, settlement: Settlement, debit: Debit, *losses: Loss, record: Record | None = None
+        self,
+        hold: Hold,
+        settlement: Settlement,
+        debit: Debit,
+        *losses: Loss,
+        record: Record | None = None,
+        ending: Ending | None = None,
     ) -> bool:
         self._refuse("post")
-        return await super().post(hold, settlement, debit, *losses, record=record)
+        return await super().post(hold, settlement, debit, *losses, record=record, ending=ending)
 
     @override
-    async def void(self, hold: Hold, *losses: Loss, record: Record | None = None) -> bool:
+    async def void(self, hold: Hold, *losses: Loss, record: Record | None = None, ending: Ending | None = None) -> bool:
         self._refuse("void")
-        return await super().void(hold, *losses, record=record)
+        return await super().void(hold, *losses, record=record, ending=ending)
 
     def _refuse(self, step: str) -> None:
         if step in self._busy:

@@ -59,6 +59,7 @@ ALLOWED: Mapping[str, set[tuple[str, str]]] = {
         ("dynamodb:GetItem", TABLE),
         ("dynamodb:Query", TABLE),
         ("s3:GetObject", MADE),
+        ("s3:ListBucket", "MediaBucket.Arn"),
         ("s3:PutObject", UPLOADED),
         ("secretsmanager:GetSecretValue", SECRET),
     },

@@ -28,6 +28,7 @@ ROUTES = {
     "/v1/detections": "VisionFunction",
     "/v1/uploads": "FilesFunction",
     "/media/{account}/{name}": "FilesFunction",
+    "/media/{account}/{job}/{name}": "FilesFunction",
     "/v1/events": "AccountsFunction",
     "/v1/health/providers": "ModelsFunction",
     "/v1/key": "AccountsFunction",

@@ -53,7 +53,7 @@ class Wallets:
         self.tells: Exception | None = None
         self.now: tuple[Limits, ...] | None = None
 
-    async def take(self, hold: Hold, caller: Caller) -> Hold:
+    async def take(self, hold: Hold, caller: Caller, _: object = None) -> Hold:
         self.tried.append(hold)
         if self.refuses:
             raise HoldRefused(self.refuses.pop(0))

@@ -1,4 +1,4 @@
-"""The one way to fetch what a client's URL leads to, and to be led nowhere else by it.
+"""The one way to ask what a URL leads to that came from outside, and to be led nowhere else by it.
 
 https on port 443, a name that is looked up once, all of its addresses public, and the connection to one of those. No
 redirects, for each would be another URL; no proxy, cookies or credentials; nothing is unpacked, so that nothing swells.
@@ -8,7 +8,8 @@ import asyncio
 import ipaddress
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Literal
 from urllib.parse import SplitResult, quote, urlsplit
 
@@ -19,9 +20,10 @@ from yarl import URL
 
 from aig.errors import InvalidRequest
 from aig.modalities.public_url import is_public_address, public_host
-from aig.ports import Fetched, Resolver
+from aig.ports import Fetched, NotPosted, Posted, Resolver
 
 MAX_BYTES = 20 * 1024 * 1024
+MAX_ANSWER_BYTES = 64 * 1024  # of a webhook's receiver
 MAX_URL_LENGTH = 2048
 TOTAL_S = 15.0
 CONNECT_S = 5.0
@@ -30,11 +32,15 @@ _LOOPBACK_HOSTS = ("127.0.0.1", "::1", "localhost")
 # What a URL may hold as it is; anything else is percent-encoded. A signed URL is asked for exactly as it was signed.
 _AS_IT_IS = "%/:?@!$&'()*+,;=[]~|"
 _HEADERS = {"User-Agent": "aigateway", "Accept": "*/*", "Accept-Encoding": "identity"}
+_NO_HEADERS: Mapping[str, str] = {}
 
+Response = aiohttp.ClientResponse
 Trouble = Literal["url_not_allowed", "url_redirects", "url_timeout", "url_too_large", "url_unreachable"]
 
 
-class _NotFetched(Exception):
+class NotFetched(Exception):
+    """The message is the rest of a sentence; of addresses it says nothing."""
+
     def __init__(self, code: Trouble, why: str) -> None:
         super().__init__(why)
         self.code = code
@@ -65,25 +71,16 @@ class _Pinned(AbstractResolver):
         """There is nothing to close."""
 
 
-def _split(url: str) -> SplitResult:
-    if len(url) > MAX_URL_LENGTH:
-        raise _NotFetched("url_not_allowed", f"it is longer than {MAX_URL_LENGTH} characters")
-    try:
-        return urlsplit(url)
-    except ValueError:
-        raise _NotFetched("url_not_allowed", "it is not a valid URL") from None
-
-
 def _https_host(url: str) -> str:
     """The host in ASCII, looked at before and after the mapping of IDNA."""
     try:
         host = public_host(url)
     except ValueError as error:
-        raise _NotFetched("url_not_allowed", str(error)) from None
+        raise NotFetched("url_not_allowed", str(error)) from None
     try:
         return public_host(str(URL.build(scheme="https", host=host)))
     except ValueError:
-        raise _NotFetched("url_not_allowed", "its host is not a valid name") from None
+        raise NotFetched("url_not_allowed", "its host is not a valid name") from None
 
 
 def _is_loopback(address: str) -> bool:
@@ -91,10 +88,11 @@ def _is_loopback(address: str) -> bool:
 
 
 class GuardedFetcher:
-    """Fetches what clients' URLs lead to.
+    """Fetches what clients' URLs lead to, and asks whatever else others may name.
 
-    `allow_loopback` lets http URLs through to 127.0.0.1, ::1 and localhost, on any port: for one's own machine. `tls`
-    is for certificates of one's own, `total_s` what a fetch may take with everything.
+    `allow_loopback` lets http URLs through to 127.0.0.1, ::1 and localhost, on any port: for one's own machine. `own`
+    is a base URL that the operator has chosen: what has its scheme, host and port may be anywhere. `tls` is for
+    certificates of one's own, `total_s` what a fetch may take with everything, `longest_url` in characters.
     """
 
     def __init__(
@@ -102,11 +100,16 @@ class GuardedFetcher:
         resolver: Resolver,
         *,
         allow_loopback: bool = False,
+        own: str | None = None,
         tls: ssl.SSLContext | None = None,
         total_s: float = TOTAL_S,
+        longest_url: int = MAX_URL_LENGTH,
     ) -> None:
         self._resolver = resolver
         self._allow_loopback = allow_loopback
+        chosen = URL(own or "")
+        self._own = chosen.origin() if chosen.host else None  # a model of our own is nowhere
+        self._longest_url = longest_url
         self._tls = tls
         self._total_s = total_s
 
@@ -117,9 +120,9 @@ class GuardedFetcher:
         """
         try:
             async with asyncio.timeout(self._total_s):
-                target = self._target(url)
-                return await self._get(target, await self._addresses(target), limit)
-        except _NotFetched as error:
+                async with self.answer("GET", url) as response:
+                    return await _whole(response, limit)
+        except NotFetched as error:
             raise InvalidRequest(f"{param} cannot be fetched: {error}.", code=error.code, param=param) from None
         except TimeoutError:
             raise InvalidRequest(
@@ -134,19 +137,81 @@ class GuardedFetcher:
                 param=param,
             ) from None
 
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Posted:
+        """A webhook: the answer, whatever its status, read to its end of MAX_ANSWER_BYTES at most. Raises NotPosted."""
+        status: int | None = None
+        try:
+            async with asyncio.timeout(self._total_s), self.answer("POST", url, headers, body) as response:
+                status = response.status
+                read = bytearray()
+                async for piece in response.content.iter_any():
+                    read += piece
+                    if len(read) > MAX_ANSWER_BYTES:
+                        raise NotPosted("too_large", status, bytes(read[:MAX_ANSWER_BYTES]))
+                names = {name.lower(): value for name, value in response.headers.items()}
+                return Posted(status, names, bytes(read))
+        except NotFetched as error:
+            raise NotPosted("dns" if error.code == "url_unreachable" else "not_allowed") from None
+        except TimeoutError:
+            raise NotPosted("timeout", status) from None
+        except (aiohttp.ClientSSLError, aiohttp.ServerFingerprintMismatch):
+            raise NotPosted("tls") from None
+        except (aiohttp.ClientError, OSError):
+            raise NotPosted("connection", status) from None
+
+    @asynccontextmanager
+    async def answer(
+        self, method: str, url: str, headers: Mapping[str, str] = _NO_HEADERS, body: bytes | None = None
+    ) -> AsyncIterator[Response]:
+        """The answer as soon as its head is there, a redirect or an error too; how long that may take is the caller's.
+
+        Raises NotFetched, aiohttp.ClientError and OSError.
+        """
+        target = self._target(url)
+        async with (
+            _pinned(await self._addresses(target), self._tls) as session,
+            session.request(method, target, headers=headers, data=body, allow_redirects=False) as response,
+        ):
+            yield response
+
+    def is_own(self, url: str) -> bool:
+        """Whether a URL has the origin that the operator has chosen. Raises NotFetched for what is no URL."""
+        return self._is_own(self._split(url))
+
+    def _split(self, url: str) -> SplitResult:
+        if len(url) > self._longest_url:
+            raise NotFetched("url_not_allowed", f"it is longer than {self._longest_url} characters")
+        try:
+            return urlsplit(url)
+        except ValueError:
+            raise NotFetched("url_not_allowed", "it is not a valid URL") from None
+
     def _target(self, url: str) -> URL:
         """The URL to ask for, of parts that were looked at and nothing else."""
-        parts = _split(url)
+        parts = self._split(url)
         port = None
-        if self._is_local(parts):
+        if self._is_own(parts):
+            scheme, host, port = parts.scheme, str(parts.hostname), parts.port
+        elif self._is_local(parts):
             scheme, host, port = "http", str(parts.hostname), parts.port
         else:
             scheme, host = "https", _https_host(url)
         try:
             path, query = (quote(part, safe=_AS_IT_IS) for part in (parts.path or "/", parts.query))
         except UnicodeError:
-            raise _NotFetched("url_not_allowed", "it is not a valid URL") from None
+            raise NotFetched("url_not_allowed", "it is not a valid URL") from None
         return URL.build(scheme=scheme, host=host, port=port, path=path, query_string=query, encoded=True)
+
+    def _is_own(self, parts: SplitResult) -> bool:
+        own = self._own
+        if own is None or "@" in parts.netloc:
+            return False
+        try:
+            port = parts.port
+        except ValueError:
+            return False
+        usual = {"https": 443, "http": 80}.get(parts.scheme)
+        return (parts.scheme, parts.hostname, port or usual) == (own.scheme, own.raw_host, own.port)
 
     def _is_local(self, parts: SplitResult) -> bool:
         try:
@@ -162,50 +227,59 @@ class GuardedFetcher:
         except (OSError, UnicodeError):
             addresses = ()
         if not addresses:
-            raise _NotFetched("url_unreachable", "its host cannot be resolved")
+            raise NotFetched("url_unreachable", "its host cannot be resolved")
         allowed = _is_loopback if target.scheme == "http" else is_public_address
-        if not all(map(allowed, addresses)):
-            raise _NotFetched("url_not_allowed", "its host is not public")
+        if target.origin() != self._own and not all(map(allowed, addresses)):
+            raise NotFetched("url_not_allowed", "its host is not public")
         return addresses
 
-    async def _get(self, target: URL, addresses: Sequence[str], limit: int) -> Fetched:
-        connector = aiohttp.TCPConnector(
-            resolver=_Pinned(addresses), use_dns_cache=False, force_close=True, ssl=self._tls or True
-        )
-        session = aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers=_HEADERS,
-            timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_S),
-            auto_decompress=False,
-            trust_env=False,
-        )
-        async with session, session.get(target, allow_redirects=False) as response:
-            _check_head(response, limit)
-            data = bytearray()
-            async for piece in response.content.iter_any():
-                data += piece
-                if len(data) > limit:
-                    raise _too_large(limit)
-            return Fetched(bytes(data), _media_type(response))
+
+def _pinned(addresses: Sequence[str], tls: ssl.SSLContext | None) -> aiohttp.ClientSession:
+    """A session for one request, which connects to these addresses and to no other."""
+    connector = aiohttp.TCPConnector(
+        resolver=_Pinned(addresses), use_dns_cache=False, force_close=True, ssl=tls or True
+    )
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers=_HEADERS,
+        timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_S),
+        auto_decompress=False,
+        trust_env=False,
+    )
 
 
-def _too_large(limit: int) -> _NotFetched:
-    return _NotFetched("url_too_large", f"it is larger than {limit} bytes")
+async def _whole(response: Response, limit: int) -> Fetched:
+    _check_head(response, limit)
+    data = bytearray()
+    async for piece in response.content.iter_any():
+        data += piece
+        if len(data) > limit:
+            raise _too_large(limit)
+    return Fetched(bytes(data), media_type(response))
 
 
-def _check_head(response: aiohttp.ClientResponse, limit: int) -> None:
+def _too_large(limit: int) -> NotFetched:
+    return NotFetched("url_too_large", f"it is larger than {limit} bytes")
+
+
+def _check_head(response: Response, limit: int) -> None:
     if 300 <= response.status < 400:
-        raise _NotFetched(
+        raise NotFetched(
             "url_redirects", f"it answers with a redirect ({response.status}). Send the URL that it leads to in the end"
         )
     if response.status != 200:
-        raise _NotFetched("url_unreachable", f"its server answers with status {response.status} and not 200")
-    if response.headers.get("Content-Encoding", "identity").strip().lower() not in ("identity", ""):
-        raise _NotFetched("url_unreachable", "its server sends it compressed, though asked not to")
+        raise NotFetched("url_unreachable", f"its server answers with status {response.status} and not 200")
+    if is_packed(response):
+        raise NotFetched("url_unreachable", "its server sends it compressed, though asked not to")
     if (response.content_length or 0) > limit:
         raise _too_large(limit)
 
 
-def _media_type(response: aiohttp.ClientResponse) -> str | None:
+def is_packed(response: Response) -> bool:
+    """Whether the body is compressed, which nobody has asked for."""
+    return response.headers.get("Content-Encoding", "identity").strip().lower() not in ("identity", "")
+
+
+def media_type(response: Response) -> str | None:
     return response.headers.get("Content-Type", "").partition(";")[0].strip().lower() or None

@@ -140,11 +140,16 @@ def _syncsafe(size: int) -> bytes:
     return bytes(size >> shift & 0x7F for shift in (21, 14, 7, 0))
 
 
-def mp3(tune: Tune) -> Iterator[bytes]:
-    """Frames of 24 ms, each with the pitch of its middle, behind an ID3 tag (2.4) with the comment in UTF-8."""
-    body = b"\x03eng\0" + tune.comment.encode()
+def mp3_head(comment: str) -> bytes:
+    """An ID3 tag (2.4) with the comment in UTF-8."""
+    body = b"\x03eng\0" + comment.encode()
     tag = b"COMM" + _syncsafe(len(body)) + b"\0\0" + body
-    yield b"ID3\x04\0\0" + _syncsafe(len(tag)) + tag
+    return b"ID3\x04\0\0" + _syncsafe(len(tag)) + tag
+
+
+def mp3(tune: Tune) -> Iterator[bytes]:
+    """Frames of 24 ms, each with the pitch of its middle, behind a tag."""
+    yield mp3_head(tune.comment)
     length = _MP3_SAMPLES * RATE // _MP3_RATE  # in samples of a beat's rate
     for start in range(0, tune.samples, length):
         middle = min(start + length // 2, tune.samples - 1)

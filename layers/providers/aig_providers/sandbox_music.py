@@ -3,24 +3,27 @@
 A song has sixteen bars, A A B A, which begin again until the time is over. All of it is sine waves.
 """
 
+import cmath
 import hashlib
 import math
 import struct
 from array import array
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import cycle
+from itertools import cycle, islice
 from operator import add
 
-from aig_providers.sandbox_audio import wav_head
+from aig_providers import sandbox_spectrum
+from aig_providers.sandbox_audio import mp3_head, wav_head
+from aig_providers.sandbox_spectrum import RATE, SAMPLES
 
-RATE = 24_000
-FRAME = 576  # samples: a step is a whole number of them
 LONGEST_SECONDS = 300
 _STEPS = 8  # of a bar, each an eighth
 _SLOWEST, _FASTEST = 13, 9  # frames of a step: 96 to 139 beats a minute
 _LOWEST_HZ = 55.0
 _MILLISECOND = 24  # samples, and a frame is a whole number of those
+_FULL = 32_768  # as loud as a sample can be
 _CYCLE = 1_024  # samples of a wave as it is kept
 _SCALES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10))  # major and minor, in semitones
 _CHORDS = ((0, 4, 5, 3), (0, 5, 3, 4), (0, 3, 0, 4), (0, 2, 3, 4), (5, 3, 0, 4), (0, 3, 5, 4))  # degrees, a bar each
@@ -94,7 +97,7 @@ def song(prompt: str) -> Song:
     """Key, mode, tempo, chords and tune are all of the prompt's own."""
     draws = iter(hashlib.shake_256(prompt.encode()).digest(64))
     tonic, scale = 3 + next(draws) % 10, _SCALES[next(draws) % len(_SCALES)]
-    step = FRAME * (_FASTEST + next(draws) % (_SLOWEST - _FASTEST + 1))
+    step = SAMPLES * (_FASTEST + next(draws) % (_SLOWEST - _FASTEST + 1))
 
     def pitch(degree: int, octave: int) -> int:
         return tonic + 12 * (octave + degree // 7) + scale[degree % 7]
@@ -150,10 +153,55 @@ def _played(composed: Song, samples: int) -> Iterator[Sequence[int]]:
             return
 
 
-def wav(prompt: str, seconds: int) -> bytes:
-    """16 bits, mono, at 24 kHz, exactly so long, its last second fading. Raises ValueError unless it is 1 to 300 s."""
+def _comment(prompt: str, seconds: int) -> str:
+    return f"sandbox/music ({seconds} s): {prompt}"
+
+
+def _checked(seconds: int) -> None:
     if not 1 <= seconds <= LONGEST_SECONDS:
         raise ValueError(f"Test music is 1 to {LONGEST_SECONDS} seconds long.")
-    head = wav_head(f"sandbox/music ({seconds} s): {prompt}", seconds * RATE)
+
+
+def wav(prompt: str, seconds: int) -> bytes:
+    """16 bits, mono, at 24 kHz, exactly so long, its last second fading. Raises ValueError unless it is 1 to 300 s."""
+    _checked(seconds)
+    head = wav_head(_comment(prompt, seconds), seconds * RATE)
     parts = (struct.pack(f"<{len(part)}h", *part) for part in _played(song(prompt), seconds * RATE))
     return head + b"".join(parts)
+
+
+def _spectra(bar: Bar, step: int) -> list[dict[int, float]]:
+    """Of each frame of a bar the lines of all the tones that sound in it."""
+    spectra = [defaultdict[int, float](float) for _ in range(_STEPS * step // SAMPLES)]
+    for note in bar:
+        first, length = note.start * step // SAMPLES, note.length * step / RATE
+        most = note.voice.loud / sum(note.voice.overtones) / _FULL
+        for number, part in enumerate(note.voice.overtones, 1):
+            lines = sandbox_spectrum.lines(number * note.hertz)
+            turn = 2j * math.pi * number * note.hertz * SAMPLES / RATE
+            for at in range(note.length * step // SAMPLES):
+                tone = part * most * note.voice.swell((at + 0.5) * SAMPLES / RATE, length) * cmath.exp(turn * at)
+                for line, value in lines.items():
+                    spectra[first + at][line] += (value * tone).real
+    return [*spectra]
+
+
+def _encoded(composed: Song) -> Iterator[bytes]:
+    """Frames without an end."""
+    known = dict[Bar, list[bytes]]()
+    for bar in cycle(composed.bars):
+        if bar not in known:
+            known[bar] = [sandbox_spectrum.frame(spectrum) for spectrum in _spectra(bar, composed.step)]
+        yield from known[bar]
+
+
+def mp3(prompt: str, seconds: int) -> bytes:
+    """The same song at 32 kbit/s, in frames of 24 ms, so up to that much longer. Raises ValueError as `wav` does."""
+    _checked(seconds)
+    count = -(-seconds * RATE // SAMPLES)
+    fading = RATE // SAMPLES
+    parts = [mp3_head(_comment(prompt, seconds))]
+    for at, frame in enumerate(islice(_encoded(song(prompt)), count)):
+        left = count - at
+        parts.append(frame if left > fading else sandbox_spectrum.quieter(frame, left / (1 + fading)))
+    return b"".join(parts)

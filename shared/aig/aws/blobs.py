@@ -1,4 +1,7 @@
-"""Objects of a bucket: whole bodies in and out of S3, by the same light client as DynamoDB's."""
+"""Objects of a bucket: whole bodies in and out of S3, by the same light client as DynamoDB's.
+
+What is too large for that is written by aig.aws.multipart.
+"""
 
 import asyncio
 import secrets
@@ -9,11 +12,12 @@ from urllib.parse import quote
 from yarl import URL
 
 from aig.aws import http1
-from aig.aws.sigv4 import Credentials, presign_object, sign_object
+from aig.aws.sigv4 import Credentials, canonical_query, presign_object, sign_object
 
 _CONNECT_S, _TOTAL_S = 2.0, 10.0
 _ATTEMPTS = 3
 _BACKOFF_S = 0.1
+_NOTHING: Mapping[str, str] = {}
 
 
 class BlobError(Exception):
@@ -38,26 +42,53 @@ class Bucket:
 
     async def get(self, key: str) -> bytes | None:
         """None if there is no such object. Raises BlobError."""
-        status, body = await self._call("GET", key, b"")
-        if status == 404:
+        answer = await self.call("GET", key)
+        if answer.status == 404:
             return None
-        if status != 200:
-            raise BlobError(str(status))
-        return body
+        if answer.status != 200:
+            raise BlobError(str(answer.status))
+        return answer.body
 
-    async def put(self, key: str, data: bytes) -> None:
+    async def head(self, key: str) -> int | None:
+        """The size of an object in bytes, None if there is none. Raises BlobError."""
+        # One byte and not a HEAD, whose answer tells of a body that does not come.
+        answer = await self.call("GET", key, headers={"range": "bytes=0-0"})
+        if answer.status == 404:
+            return None
+        size = answer.headers.get(b"content-range", b"").rpartition(b"/")[2]
+        if answer.status == 206 and size.isdigit():
+            return int(size)
+        if answer.status == 416:  # there is no first byte
+            return 0
+        raise BlobError(str(answer.status))
+
+    async def put(self, key: str, data: bytes, media_type: str | None = None) -> None:
         """Raises BlobError."""
-        status, _ = await self._call("PUT", key, data)
-        if status != 200:
-            raise BlobError(str(status))
+        answer = await self.call("PUT", key, data, headers={"content-type": media_type} if media_type else _NOTHING)
+        if answer.status != 200:
+            raise BlobError(str(answer.status))
+
+    async def delete(self, key: str) -> None:
+        """Also where there is none. Raises BlobError."""
+        answer = await self.call("DELETE", key)
+        if answer.status not in (200, 204, 404):
+            raise BlobError(str(answer.status))
 
     def upload_link(self, key: str, seconds: int, size: int) -> str:
         """A URL that lets anybody PUT exactly `size` bytes until so many seconds have passed."""
         return self._link("PUT", key, seconds, {"content-length": str(size)}, {})
 
-    def download_link(self, key: str, seconds: int, media_type: str, method: str = "GET") -> str:
-        """A URL that lets anybody GET, or HEAD, the object, as of that type, until so many seconds have passed."""
-        return self._link(method, key, seconds, {}, {"response-content-type": media_type})
+    def download_link(
+        self, key: str, seconds: int, media_type: str, method: str = "GET", disposition: str | None = None
+    ) -> str:
+        """A URL that lets anybody GET, or HEAD, the object until so many seconds have passed.
+
+        It comes as of that type, and with that Content-Disposition.
+        """
+        told = {"response-content-type": media_type}
+        if disposition is not None:
+            told["response-content-disposition"] = disposition
+        return self._link(method, key, seconds, {}, told)
 
     def _link(self, method: str, key: str, seconds: int, headers: Mapping[str, str], query: Mapping[str, str]) -> str:
         path = self._root + quote(key, safe="/-_.~")
@@ -67,23 +98,54 @@ class Bucket:
         )
         return f"{self._origin}{path}?{signed}"
 
-    async def _call(self, method: str, key: str, payload: bytes) -> tuple[int, bytes]:
+    async def call(
+        self,
+        method: str,
+        key: str,
+        payload: bytes = b"",
+        *,
+        query: Mapping[str, str] = _NOTHING,
+        headers: Mapping[str, str] = _NOTHING,
+        seconds: float = _TOTAL_S,
+    ) -> http1.Answer:
+        """The answer, sought again where that may help, each time for so many seconds at most. Raises BlobError."""
         attempt = 1
         while True:
             try:
-                status, body = await self._http.exchange(self._request(method, key, payload))
+                answer = await self._http.answer(self._request(method, key, payload, query, headers), seconds)
             except http1.UnreachableError as error:
                 if attempt == _ATTEMPTS:
                     raise BlobError(str(error)) from error
             else:
-                if status < 500 or attempt == _ATTEMPTS:
-                    return status, body
+                if attempt == _ATTEMPTS or not _passes(method, answer):
+                    return answer
             await asyncio.sleep(_BACKOFF_S * attempt * secrets.randbelow(1000) / 1000)
             attempt += 1
 
-    def _request(self, method: str, key: str, payload: bytes) -> bytes:
+    def _request(
+        self,
+        method: str,
+        key: str,
+        payload: bytes,
+        query: Mapping[str, str] = _NOTHING,
+        headers: Mapping[str, str] = _NOTHING,
+    ) -> bytes:
         path = self._root + quote(key, safe="/-_.~")
+        text = canonical_query(query)
         timestamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        headers = sign_object(self._credentials, self._region, method, self._host, path, payload, timestamp)
-        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-        return f"{method} {path} HTTP/1.1\r\n{lines}content-length: {len(payload)}\r\n\r\n".encode() + payload
+        signed = sign_object(
+            self._credentials, self._region, method, self._host, path, payload, timestamp, text, headers
+        )
+        lines = "".join([f"{name}: {value}\r\n" for name, value in signed.items()])
+        target = f"{path}?{text}" if text else path
+        return f"{method} {target} HTTP/1.1\r\n{lines}content-length: {len(payload)}\r\n\r\n".encode() + payload
+
+
+def is_error(answer: http1.Answer) -> bool:
+    """Whether a 200 is none: an upload is put together while S3 has begun to answer already."""
+    return answer.status == 200 and b"<Error>" in answer.body
+
+
+def _passes(method: str, answer: http1.Answer) -> bool:
+    """Whether it is a failure that may be over the next time."""
+    return answer.status >= 500 or (method == "POST" and is_error(answer))

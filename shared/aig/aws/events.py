@@ -1,4 +1,7 @@
-"""The outbox: event#<id> under the account that is told, for thirty days; told#<name> where it is told only once."""
+"""The outbox: event#<id> under the account that is told, for thirty days; told#<name> where it is told only once.
+
+The table's stream brings each new row of the kind `event` to the dispatcher, which sends it to whoever wants it.
+"""
 
 import json
 from typing import Any
@@ -17,9 +20,12 @@ def event_item(event: Event) -> dict[str, Any]:
     return {
         "pk": event.account_id,
         "sk": f"event#{event.id}",
+        "kind": "event",
         "type": event.type,
         "data": json.dumps(event.data, separators=(",", ":")),
         "created_at": event.created_at,
+        "webhook_url": event.webhook_url,
+        "key_id": event.key_id,
         "ttl": event.created_at + KEPT_S,
     }
 
@@ -37,6 +43,10 @@ class DynamoEvents:
         """Whether an event of this name was written to the account already: cheaper to ask than to make it anew."""
         return await self._table.get(account_id, f"told#{name}") is not None
 
+    async def get(self, account_id: str, event_id: str) -> Event | None:
+        item = await self._table.get(account_id, f"event#{event_id}")
+        return load_event(item) if item else None
+
     async def page(
         self, account_id: str, *, limit: int, after: str | None = None, type_: EventType | None = None
     ) -> tuple[list[Event], bool]:
@@ -49,18 +59,20 @@ class DynamoEvents:
         while more and len(found) <= limit:
             size = limit if type_ is None else _READ_AT_ONCE
             items, more = await self._table.page(account_id, "event#", limit=size, after=after)
-            found += [event for event in map(_load, items) if type_ in (None, event.type)]
+            found += [event for event in map(load_event, items) if type_ in (None, event.type)]
             if type_ is None or not items:
                 break
             after = items[-1]["sk"].partition("#")[2]
         return found[:limit], len(found) > limit or (type_ is None and more)
 
 
-def _load(item: dict[str, Any]) -> Event:
+def load_event(item: dict[str, Any]) -> Event:
     return Event(
         id=item["sk"].partition("#")[2],
         type=item["type"],
         account_id=item["pk"],
         data=json.loads(item["data"]),
         created_at=item["created_at"],
+        webhook_url=item.get("webhook_url"),
+        key_id=item.get("key_id"),
     )

@@ -9,7 +9,8 @@ import asyncio
 import functools
 import ssl
 from collections import deque
-from typing import cast
+from collections.abc import Mapping
+from typing import NamedTuple, cast
 
 import httptools
 from typing_extensions import override
@@ -22,6 +23,14 @@ class UnreachableError(Exception):
     """No whole answer: refused, broken off, malformed, or out of time. The call may have been done all the same."""
 
 
+class Answer(NamedTuple):
+    """Names of headers are in small letters; of several with one name it is the last."""
+
+    status: int
+    body: bytes
+    headers: Mapping[bytes, bytes]
+
+
 class _Connection(asyncio.Protocol):
     """One exchange at a time; back to `idle` after each that leaves the connection usable."""
 
@@ -29,8 +38,9 @@ class _Connection(asyncio.Protocol):
         self._loop = loop
         self._idle = idle
         self._transport: asyncio.Transport | None = None
-        self._answer: asyncio.Future[tuple[int, bytes]] | None = None
+        self._answer: asyncio.Future[Answer] | None = None
         self._body = bytearray()
+        self._headers: dict[bytes, bytes] = {}
         self._parser = httptools.HttpResponseParser(self)
         self.closed = False
 
@@ -54,17 +64,20 @@ class _Connection(asyncio.Protocol):
         if self._answer is None:  # nobody asked: what follows must not pass for the next caller's answer
             self.close()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers[name.lower()] = value
+
     def on_body(self, data: bytes) -> None:
         self._body += data  # a bytearray: an object of many MB comes in thousands of pieces
 
     def on_message_complete(self) -> None:
-        status, body = self._parser.get_status_code(), bytes(self._body)
-        answer, self._answer, self._body = self._answer, None, bytearray()
+        said = Answer(self._parser.get_status_code(), bytes(self._body), self._headers)
+        answer, self._answer, self._body, self._headers = self._answer, None, bytearray(), {}
         if not self._parser.should_keep_alive():
             self.close()
         self._parser = httptools.HttpResponseParser(self)
         if answer is not None and not answer.done():
-            answer.set_result((status, body))
+            answer.set_result(said)
 
     def _fail(self, why: str = "timeout") -> None:
         answer, self._answer = self._answer, None
@@ -77,14 +90,14 @@ class _Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()  # not close(), which waits for a peer that may be gone to take what is unsent
 
-    async def exchange(self, request: bytes, seconds: float) -> tuple[int, bytes]:
+    async def exchange(self, request: bytes, seconds: float) -> Answer:
         assert self._transport is not None
-        answer: asyncio.Future[tuple[int, bytes]] = self._loop.create_future()
+        answer: asyncio.Future[Answer] = self._loop.create_future()
         self._answer = answer
         timer = self._loop.call_later(seconds, self._fail)
         self._transport.write(request)
         try:
-            status, body = await answer
+            said = await answer
         except asyncio.CancelledError:
             self.close()
             raise
@@ -95,7 +108,7 @@ class _Connection(asyncio.Protocol):
             self._idle.append(self)
         else:
             self.close()
-        return status, body
+        return said
 
 
 @functools.cache
@@ -116,6 +129,11 @@ class Client:
 
     async def exchange(self, request: bytes) -> tuple[int, bytes]:
         """Status and body of the answer to a whole request, head included. Raises UnreachableError."""
+        return (await self.answer(request))[:2]
+
+    async def answer(self, request: bytes, seconds: float | None = None) -> Answer:
+        """The answer to a whole request, within so many seconds if not the usual ones. Raises UnreachableError."""
+        seconds = self._total_s if seconds is None else seconds
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             self._loop, self._idle = loop, deque()
@@ -124,9 +142,9 @@ class Client:
             if not connection.closed:
                 break
         else:
-            return await (await self._connect(loop)).exchange(request, self._total_s)
+            return await (await self._connect(loop)).exchange(request, seconds)
         try:
-            return await connection.exchange(request, self._total_s)
+            return await connection.exchange(request, seconds)
         except UnreachableError:
             await self.close()
             raise

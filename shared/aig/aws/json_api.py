@@ -1,4 +1,4 @@
-"""Calls to the AWS services that speak JSON over POST: DynamoDB and Secrets Manager.
+"""Calls to the AWS services that speak JSON over POST: DynamoDB, Secrets Manager, SQS, Step Functions.
 
 In place of boto3, which costs 2.8 CPU-ms a call and a second of import; docs/decisions/0001 says how that was weighed.
 """
@@ -25,6 +25,7 @@ _RETRYABLE = frozenset(
         "LimitExceededException",
         "ProvisionedThroughputExceededException",
         "RequestLimitExceeded",
+        "RequestThrottled",
         "ServiceUnavailable",
         "ThrottlingException",
         "TransactionConflictException",

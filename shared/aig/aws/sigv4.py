@@ -38,14 +38,30 @@ def sign(
 
 
 def sign_object(
-    credentials: Credentials, region: str, method: str, host: str, path: str, payload: bytes, timestamp: str
+    credentials: Credentials,
+    region: str,
+    method: str,
+    host: str,
+    path: str,
+    payload: bytes,
+    timestamp: str,
+    query: str = "",
+    more: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """The headers of a signed call of S3 without a query. `path` is encoded already, and is sent as it is."""
+    """The headers of a signed call of S3, `more` of them included, whose names are in small letters.
+
+    `path` and `query` are encoded already, as `canonical_query` does it, and are sent as they are.
+    """
     digest = hashlib.sha256(payload).hexdigest()
-    headers = {"host": host, "x-amz-content-sha256": digest, "x-amz-date": timestamp}
+    headers = {"host": host, "x-amz-content-sha256": digest, "x-amz-date": timestamp, **(more or {})}
     if credentials.token:
         headers["x-amz-security-token"] = credentials.token
-    return _signed(credentials, region, "s3", method, path, headers, digest)
+    return _signed(credentials, region, "s3", method, path, dict(sorted(headers.items())), digest, query)
+
+
+def canonical_query(query: Mapping[str, str]) -> str:
+    """In the one spelling that a signature is made of."""
+    return urlencode(sorted(query.items()), quote_via=quote, safe="-_.~")
 
 
 def presign_object(
@@ -75,7 +91,7 @@ def presign_object(
         **({"X-Amz-Security-Token": credentials.token} if credentials.token else {}),
         "X-Amz-SignedHeaders": names,
     }
-    text = urlencode(sorted(query.items()), quote_via=quote, safe="-_.~")
+    text = canonical_query(query)
     lines = "".join([f"{name}:{value}\n" for name, value in signed.items()])
     canonical = f"{method}\n{path}\n{text}\n{lines}\n{names}\nUNSIGNED-PAYLOAD"
     return f"{text}&X-Amz-Signature={_signature(credentials, region, 's3', timestamp, canonical)}"
@@ -90,12 +106,19 @@ def _signature(credentials: Credentials, region: str, service: str, timestamp: s
 
 
 def _signed(
-    credentials: Credentials, region: str, service: str, method: str, path: str, headers: dict[str, str], digest: str
+    credentials: Credentials,
+    region: str,
+    service: str,
+    method: str,
+    path: str,
+    headers: dict[str, str],
+    digest: str,
+    query: str = "",
 ) -> dict[str, str]:
     """`headers`, which are in alphabetical order as the canonical request wants them, and their signature."""
     names, timestamp = ";".join(headers), headers["x-amz-date"]
     lines = "".join([f"{name}:{value}\n" for name, value in headers.items()])
-    canonical = f"{method}\n{path}\n\n{lines}\n{names}\n{digest}"
+    canonical = f"{method}\n{path}\n{query}\n{lines}\n{names}\n{digest}"
     scope = f"{timestamp[:8]}/{region}/{service}/aws4_request"
     signature = _signature(credentials, region, service, timestamp, canonical)
     headers["authorization"] = (

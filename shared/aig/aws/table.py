@@ -227,15 +227,19 @@ class Table:
         changes: Mapping[str, Value | None],
         condition: str = "attribute_exists(pk)",
         values: Mapping[str, Value] | None = None,
+        **names: str,
     ) -> dict[str, Any]:
-        """An Update for `transact`: these attributes become what is given, or go where that is None."""
+        """An Update for `transact`: these attributes become what is given, or go where that is None.
+
+        `names` gives placeholders for what only the condition names.
+        """
         sets = [f"#{name} = :{name}" for name, value in changes.items() if value is not None]
         removes = [f"#{name}" for name, value in changes.items() if value is None]
         clauses = [f"SET {', '.join(sets)}" if sets else "", f"REMOVE {', '.join(removes)}" if removes else ""]
         given = {f":{name}": value for name, value in changes.items() if value is not None}
         expression = " ".join(filter(None, clauses))
         return self.update_action(
-            pk, sk, expression, {**given, **(values or {})}, condition, **{name: name for name in changes}
+            pk, sk, expression, {**given, **(values or {})}, condition, **{name: name for name in changes}, **names
         )
 
     def count_action(self, pk: str, sk: str, most: int, expires_at: int) -> dict[str, Any]:

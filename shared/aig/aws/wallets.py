@@ -23,6 +23,7 @@ from pydantic_core import to_json
 
 from aig import limits
 from aig.aws.events import event_item
+from aig.aws.jobs import DynamoJobs
 from aig.aws.json_api import PATIENCE_S
 from aig.aws.ledger import DynamoLedger, credit_actions, load_wallet
 from aig.aws.records import DynamoRecords
@@ -30,6 +31,7 @@ from aig.aws.shards import Refused, Shards, counter_key, shard_key
 from aig.aws.table import Table
 from aig.clock import Clock, SystemClock
 from aig.events import Event
+from aig.jobs.job import Ending, Job
 from aig.keys import Caller
 from aig.limits import Limits
 from aig.money.hold import Hold, Settlement
@@ -65,15 +67,18 @@ class DynamoWallets:
     ) -> None:
         self._table = table
         self._records = records
+        self._jobs = DynamoJobs(table)
         self._settle_patience_s = settle_patience_s
         self._free_requests = free_requests
         self.shards = Shards(table, clock or SystemClock())
         self._ledger = DynamoLedger(table, self.shards)
 
-    async def take(self, hold: Hold, caller: Caller) -> Hold:
+    async def take(self, hold: Hold, caller: Caller, job: Job | None = None) -> Hold:
+        ordered = [self._jobs.put_action(job)] if job else []
+
         async def attempt(taking: Taking) -> Refused | None:
             placed = hold.on(taking.at)
-            first = [self._table.put_action(_hold_item(placed))]
+            first = [self._table.put_action(_hold_item(placed)), *ordered]
             return await self._attempt(placed, first, [*self._takings(placed, caller, taking)])
 
         payer, name = hold.payer_id, hold.request_id
@@ -185,13 +190,27 @@ class DynamoWallets:
             )
 
     async def post(
-        self, hold: Hold, settlement: Settlement, debit: Debit, *losses: Loss, record: Record | None = None
+        self,
+        hold: Hold,
+        settlement: Settlement,
+        debit: Debit,
+        *losses: Loss,
+        record: Record | None = None,
+        ending: Ending | None = None,
     ) -> bool:
-        entries = [self._table.put_action(_debit_item(hold, debit)), *self._kept(record)]
+        entries = [self._table.put_action(_debit_item(hold, debit)), *self._kept(record), *self._ended(ending)]
         return await self._resolve(hold, "posted", settlement.released, settlement.charged, entries, losses)
 
-    async def void(self, hold: Hold, *losses: Loss, record: Record | None = None) -> bool:
-        return await self._resolve(hold, "void", hold.amount, Nano(0), self._kept(record), losses)
+    async def void(self, hold: Hold, *losses: Loss, record: Record | None = None, ending: Ending | None = None) -> bool:
+        entries = [*self._kept(record), *self._ended(ending)]
+        return await self._resolve(hold, "void", hold.amount, Nano(0), entries, losses)
+
+    async def held(self, account_id: str, request_id: str) -> Hold | None:
+        item = await self._table.get(account_id, f"hold#{request_id}")
+        return _load_hold(item) if item and item["phase"] == "held" else None
+
+    def _ended(self, ending: Ending | None) -> list[dict[str, Any]]:
+        return [] if ending is None else self._jobs.end_actions(ending)
 
     def _kept(self, record: Record | None) -> list[dict[str, Any]]:
         return [] if record is None else self._records.put_actions(record)

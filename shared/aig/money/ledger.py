@@ -83,7 +83,7 @@ def signed(kind: Kind, amount: int) -> Nano:
     return Nano(-amount if kind in ("debit", "refund") else amount)
 
 
-LossReason = Literal["broken_stream", "abandoned_attempt", "over_hold", "expired_hold"]
+LossReason = Literal["broken_stream", "abandoned_attempt", "over_hold", "expired_hold", "abandoned_job"]
 
 
 @dataclass(frozen=True, slots=True)

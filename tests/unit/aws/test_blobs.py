@@ -87,3 +87,42 @@ async def test_a_refusal_is_not_tried_again() -> None:
 def test_in_the_cloud_a_bucket_has_a_host_of_its_own() -> None:
     request = Bucket("answers", "eu-west-1", CREDENTIALS)._request("GET", "cache/k", b"")
     assert request.startswith(b"GET /cache/k HTTP/1.1\r\nhost: answers.s3.eu-west-1.amazonaws.com\r\n")
+
+
+@pytest.mark.parametrize(
+    ("said", "size"),
+    [
+        (answer(b"x", "206 Partial Content", "Content-Range: bytes 0-0/123456789"), 123_456_789),
+        (answer(b"<Error/>", "416 Range Not Satisfiable"), 0),
+        (answer(b"<Error/>", "404 Not Found"), None),
+    ],
+)
+async def test_how_large_an_object_is_takes_one_byte_of_it(said: bytes, size: int | None) -> None:
+    async with bucket(said) as (opened, asked):
+        assert await opened.head("k") == size
+    assert asked[0][0].startswith(b"GET /answers/k HTTP/1.1\r\n")
+    assert b"\r\nrange: bytes=0-0\r\n" in asked[0][0]
+
+
+@pytest.mark.parametrize("said", [answer(b"", "403 Forbidden"), answer(b"x"), answer(b"x", "206 Partial Content")])
+async def test_a_size_that_is_not_told_is_an_error(said: bytes) -> None:
+    async with bucket(said) as (opened, _):
+        with pytest.raises(BlobError):
+            await opened.head("k")
+
+
+async def test_an_object_is_deleted_whether_it_is_there_or_not() -> None:
+    async with bucket(*[answer(b"", f"{status} It") for status in (204, 404, 403)]) as (opened, asked):
+        await opened.delete("k")
+        await opened.delete("k")
+        with pytest.raises(BlobError, match="403"):
+            await opened.delete("k")
+    assert {head.split(b"\r\n")[0] for head, _ in asked} == {b"DELETE /answers/k HTTP/1.1"}
+
+
+async def test_an_object_has_the_type_that_it_was_put_with() -> None:
+    async with bucket(answer(b""), answer(b"")) as (opened, asked):
+        await opened.put("k", b"data", "video/mp4")
+        await opened.put("k", b"data")
+    assert b"\r\ncontent-type: video/mp4\r\n" in asked[0][0]
+    assert b"content-type" not in asked[1][0]

@@ -11,7 +11,7 @@ from botocore.credentials import Credentials as OracleCredentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aig.aws.sigv4 import Credentials, presign_object, sign, sign_object
+from aig.aws.sigv4 import Credentials, canonical_query, presign_object, sign, sign_object
 
 TIMESTAMP = "20261122T193956Z"
 
@@ -80,6 +80,33 @@ def test_so_is_the_signature_of_an_object(host: str, path: str, method: str, pay
     headers = sign_object(credentials, "eu-west-1", method, host, path, payload, TIMESTAMP)
     signed = {name: value for name, value in headers.items() if name != "authorization"}
     request: Any = AWSRequest(method, f"https://{host}{path}", headers=signed, data=payload)
+    request.context["timestamp"] = TIMESTAMP
+    signer: Any = S3SigV4Auth(OracleCredentials("AKIDEXAMPLE", "secret", token), "s3", "eu-west-1")
+    to_sign = signer.string_to_sign(request, signer.canonical_request(request))
+    assert headers["authorization"] == (
+        f"AWS4-HMAC-SHA256 Credential={signer.scope(request)}, "
+        f"SignedHeaders={';'.join(signed)}, Signature={signer.signature(to_sign, request)}"
+    )
+
+
+@pytest.mark.parametrize("token", [None, "FwoGZXIvYXdzEXAMPLETOKEN//////////wEaDA=="])
+@pytest.mark.parametrize(
+    ("method", "query", "more"),
+    [
+        ("POST", {"uploads": ""}, {"content-type": "video/mp4"}),
+        ("PUT", {"uploadId": "a/b+c==&~", "partNumber": "12"}, {}),
+        ("GET", {}, {"range": "bytes=0-0"}),
+    ],
+)
+def test_so_it_is_with_a_query_and_more_headers(
+    method: str, query: dict[str, str], more: dict[str, str], token: str | None
+) -> None:
+    credentials, host = Credentials("AKIDEXAMPLE", "secret", token), "bucket.s3.eu-west-1.amazonaws.com"
+    text = canonical_query(query)
+    headers = sign_object(credentials, "eu-west-1", method, host, "/media/a", b"x", TIMESTAMP, text, more)
+    signed = {name: value for name, value in headers.items() if name != "authorization"}
+    assert more.items() <= signed.items()
+    request: Any = AWSRequest(method, f"https://{host}/media/a", headers=signed, data=b"x", params=query)
     request.context["timestamp"] = TIMESTAMP
     signer: Any = S3SigV4Auth(OracleCredentials("AKIDEXAMPLE", "secret", token), "s3", "eu-west-1")
     to_sign = signer.string_to_sign(request, signer.canonical_request(request))

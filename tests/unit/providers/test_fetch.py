@@ -357,3 +357,38 @@ async def test_any_text_is_refused_in_the_same_way(text: str) -> None:
     for url in (text, f"https://{text}", f"https://example.com{text}"):
         error = await refusal(GuardedFetcher(Names(), allow_loopback=True), url)
         assert re.fullmatch("url_(not_allowed|unreachable)", error.code)
+
+
+async def test_a_server_that_the_operator_has_chosen_may_be_anywhere(site: Site) -> None:
+    site.says(b"x")
+    chosen = GuardedFetcher(Loopback(), own=f"http://localhost:{site.port}/v1")
+    assert chosen.is_own(local(site, host="LOCALHOST"))
+    assert (await chosen.fetch(local(site, host="localhost"), "image_url")).data == b"x"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://localhost:{port}/a.png",
+        "http://127.0.0.1:{port}/a.png",
+        "http://localhost/a.png",
+        "http://localhost:99999/a.png",
+        "http://user@localhost:{port}/a.png",
+        "http://localhost:{port}.files.example/a.png",
+        "//localhost:{port}/a.png",
+    ],
+)
+async def test_and_nobody_beside_it(url: str, site: Site) -> None:
+    fetcher = GuardedFetcher(Loopback(), own=f"http://localhost:{site.port}/v1")
+    assert (await refusal(fetcher, url.format(port=site.port))).code == "url_not_allowed"
+    assert not fetcher.is_own(url.format(port=site.port))
+    assert site.asked == []
+
+
+async def test_an_answer_is_there_whatever_it_is_and_before_it_is_whole(site: Site) -> None:
+    site.pieces, site.endless, site.pause_s = [b"HTTP/1.1 410 Gone\r\nX-A: b\r\n\r\n", b"x"], True, 60
+    fetcher = GuardedFetcher(Loopback(), allow_loopback=True)
+    async with fetcher.answer("POST", local(site), {"X-Sent": "1"}, b"{}") as response:
+        assert (response.status, response.headers["x-a"]) == (410, "b")
+    assert site.asked[0].startswith(b"POST /a.png HTTP/1.1\r\n")
+    assert b"x-sent: 1\r\n" in site.asked[0].lower()

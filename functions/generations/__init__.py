@@ -1,0 +1,1 @@
+"""Takes on what takes minutes: videos, music and 3D models."""

@@ -1,0 +1,1 @@
+"""Brings jobs to their end, step by step."""

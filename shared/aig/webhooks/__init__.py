@@ -1,0 +1,1 @@
+"""What webhooks are: who is told, in which bytes, signed how, when again, and when no more. Pure."""
