@@ -70,13 +70,18 @@ ROOMS = {
     "deepgram": {"deepgram"},
     "elevenlabs": {"elevenlabs"},
     "deepl": {"deepl"},
+    "fal": {"fal", "minimax"},  # which trains models of others on
     "google": {"google", "gemini"},
     "jina": {"jina"},
+    "luma": {"luma"},
+    "minimax": {"minimax"},
     "mistral": {"mistral"},
     "openai_compatible": {"groq"},  # one of its answers' fields
     "openai": {"openai"},
     "payments": {"stripe"},
+    "replicate": {"replicate"},
     "responses": {"openai"},
+    "runway": {"runway"},
     "stability": {"stability"},
     "stripe": {"stripe"},
     "voyage": {"voyage"},
