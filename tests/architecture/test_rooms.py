@@ -74,6 +74,7 @@ ROOMS = {
     "google": {"google", "gemini"},
     "jina": {"jina"},
     "luma": {"luma"},
+    "meshy": {"meshy"},
     "minimax": {"minimax"},
     "mistral": {"mistral"},
     "openai_compatible": {"groq"},  # one of its answers' fields
@@ -84,6 +85,7 @@ ROOMS = {
     "runway": {"runway"},
     "stability": {"stability"},
     "stripe": {"stripe"},
+    "tripo": {"tripo"},
     "voyage": {"voyage"},
 }
 

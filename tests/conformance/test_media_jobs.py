@@ -240,7 +240,7 @@ async def test_a_model_by_meshy_from_its_prompt_to_its_file(provider: Loopback, 
     assert posted == ["preview", "refine"]
 
 
-TOLD = {
+TOLD: dict[str, list[Any]] = {
     "meshy": [
         {"status": "IN_PROGRESS", "progress": 60},
         {"status": "SUCCEEDED", "consumed_credits": 10, "model_urls": {"glb": URL}},
