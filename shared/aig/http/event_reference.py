@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aig.events import EventType
+from aig.http.jobs_reference import COMPLETED, FAILED
 
 _TEXT: dict[str, Any] = {"type": "string"}
 _TEXT_OR_NONE: dict[str, Any] = {"type": ["string", "null"]}
@@ -60,49 +61,8 @@ _JOB = {
     "usage": {"type": ["object", "null"], "properties": {"cost": _USD}},
     "request_id": _TEXT,
 }
-_RESULT = "https://media.example.com/media/acct_01KAP6V3J8Q0ZB5N7E2XWY4T9C/job_01KAP6V3J8Q0ZB5N7E2XWY4T9C/video.mp4"
-_COMPLETED = {
-    "id": "job_01KAP6V3J8Q0ZB5N7E2XWY4T9C",
-    "object": "job",
-    "type": "video.generation",
-    "status": "completed",
-    "model": "sandbox/video",
-    "provider": "sandbox",
-    "created": 1_795_000_000,
-    "started_at": 1_795_000_001,
-    "ended_at": 1_795_000_009,
-    "expires_at": 1_795_604_800,
-    "expired": False,
-    "progress": 100,
-    "result_url": f"{_RESULT}?exp=1795604800&kid=5f0c2d7e&sig=…",
-    "result": {
-        "files": [
-            {
-                "filename": "video.mp4",
-                "content_type": "video/mp4",
-                "bytes": 48_213,
-                "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-                "url": f"{_RESULT}?exp=1795604800&kid=5f0c2d7e&sig=…",
-            }
-        ]
-    },
-    "error": None,
-    "usage": {"jobs": 1, "cost": "0.0105"},
-    "tag": None,
-    "request_id": "req_01KAP6V3J8Q0ZB5N7E2XWY4T9C",
-    "webhook_url": "https://example.com/hooks",
-}
-_FAILED = {
-    **_COMPLETED,
-    "status": "failed",
-    "progress": None,
-    "result_url": None,
-    "result": None,
-    "error": {"code": "provider_failed", "message": "The provider could not make it. Send the request again."},
-    "usage": {"cost": "0"},
-}
 _LOW = {"balance": "0.97", "in_flight": "0.00", "low_balance_threshold": "1.00", "currency": "usd"}
-_GEMINI = {
+_LARGE = {
     "model": "example/large-2",
     "title": "Large 2",
     "modality": "text",
@@ -111,8 +71,8 @@ _GEMINI = {
 }
 
 EVENTS: Mapping[EventType, Told] = {
-    "job.completed": Told("A job has come to its end, and its files are there", _JOB, _COMPLETED),
-    "job.failed": Told("A job has failed, and costs nothing", _JOB, _FAILED),
+    "job.completed": Told("A job has come to its end, and its files are there", _JOB, COMPLETED),
+    "job.failed": Told("A job has failed, and costs nothing", _JOB, FAILED),
     "balance.low": Told("The balance is below the account's threshold; once until money comes in", _WALLET, _LOW),
     "balance.exhausted": Told(
         "A call was refused for want of balance; once until money comes in",
@@ -156,11 +116,11 @@ EVENTS: Mapping[EventType, Told] = {
             "resets_at": 1_796_083_200,
         },
     ),
-    "model.added": Told("A model came into the catalog", _MODEL, _GEMINI),
+    "model.added": Told("A model came into the catalog", _MODEL, _LARGE),
     "model.deprecated": Told(
         "A model got a day on which it is switched off, or went",
         _MODEL,
-        {**_GEMINI, "model": "example/large-1", "deprecated": "2027-03-31", "successor": "example/large-2"},
+        {**_LARGE, "model": "example/large-1", "deprecated": "2027-03-31", "successor": "example/large-2"},
     ),
     "key.rotated": Told(
         "A key has another secret",
