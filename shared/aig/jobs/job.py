@@ -58,7 +58,7 @@ class Order:
     """What was asked for, and by whom: it does not change. Times in unix seconds.
 
     `body` is the checked body of the request, without its picture; `candidates` are keys, `provider/vendor/model`, in
-    the order in which they are to be tried. `media_url` is where links to its files lead, `request_id` that of the hold.
+    the order in which they are tried. `media_url` is where links to its files lead, `request_id` that of the hold.
     """
 
     id: str
