@@ -72,6 +72,8 @@ ROOMS = {
     "deepl": {"deepl"},
     "google": {"google", "gemini"},
     "jina": {"jina"},
+    "meshy": {"meshy"},
+    "minimax": {"minimax"},
     "mistral": {"mistral"},
     "openai_compatible": {"groq"},  # one of its answers' fields
     "openai": {"openai"},
@@ -79,6 +81,7 @@ ROOMS = {
     "responses": {"openai"},
     "stability": {"stability"},
     "stripe": {"stripe"},
+    "tripo": {"tripo"},
     "voyage": {"voyage"},
 }
 

@@ -3,7 +3,7 @@
 import base64
 import json
 import random
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -240,7 +240,7 @@ async def test_a_model_by_meshy_from_its_prompt_to_its_file(provider: Loopback, 
     assert posted == ["preview", "refine"]
 
 
-TOLD = {
+TOLD: Mapping[str, Sequence[Any]] = {
     "meshy": [
         {"status": "IN_PROGRESS", "progress": 60},
         {"status": "SUCCEEDED", "consumed_credits": 10, "model_urls": {"glb": URL}},
