@@ -75,7 +75,7 @@ MAKERS = {
             "extra_info": {"music_duration": 1000, "music_sample_rate": 44100, "music_channel": 2, "bitrate": 256000},
             "analysis_info": None, "base_resp": {"status_code": 0, "status_msg": "success"},
         }),
-        lambda prose: {"base_resp": {"status_code": 77, "status_msg": prose}},
+        lambda prose: {"error": {"type": "odd_error", "message": prose}},
     ),
     "stability music": Maker(
         StabilityMusic, "stable-audio-2", MusicRequest((), "a slow waltz"),
