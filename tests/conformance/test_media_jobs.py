@@ -3,7 +3,7 @@
 import base64
 import json
 import random
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,7 +75,7 @@ MAKERS = {
             "extra_info": {"music_duration": 1000, "music_sample_rate": 44100, "music_channel": 2, "bitrate": 256000},
             "analysis_info": None, "base_resp": {"status_code": 0, "status_msg": "success"},
         }),
-        lambda prose: {"error": {"type": "odd_error", "message": prose}},
+        lambda prose: {"base_resp": {"status_code": 77, "status_msg": prose}},
     ),
     "stability music": Maker(
         StabilityMusic, "stable-audio-2", MusicRequest((), "a slow waltz"),
@@ -240,7 +240,7 @@ async def test_a_model_by_meshy_from_its_prompt_to_its_file(provider: Loopback, 
     assert posted == ["preview", "refine"]
 
 
-TOLD: Mapping[str, Sequence[Any]] = {
+TOLD: dict[str, list[Any]] = {
     "meshy": [
         {"status": "IN_PROGRESS", "progress": 60},
         {"status": "SUCCEEDED", "consumed_credits": 10, "model_urls": {"glb": URL}},

@@ -169,7 +169,7 @@ MAKERS = {
         file=f"{BASE}/files/x:download?alt=media", headers={"x-goog-api-key": "sk-provider-42"},
     ),
     "minimax": Maker(
-        minimax_video.MinimaxVideo, "MiniMax-H3",
+        minimax_video.MiniMaxVideo, "MiniMax-H3",
         said({"task_id": "424010985738629"}),
         [(_minimax("queued"), None), (_minimax("running"), None)],
         {

@@ -1,4 +1,7 @@
-"""MiniMax's music: songs with lyrics, or without a voice, which are answered at once."""
+"""MiniMax's music: songs with lyrics, or without a voice, which are answered at once.
+
+An answer is a 200 whatever became of it: its `base_resp` says so by a number, of which the vendor publishes a list.
+"""
 
 from typing import Any
 
@@ -8,14 +11,20 @@ from aig.modalities.media import audio
 from aig.modalities.music import MusicRequest
 from aig.modalities.upstream import Upstream
 from aig.modalities.usage import Usage
-from aig_providers import minimax_calls, wire
+from aig_providers import wire
 from aig_providers.job_results import AtOnce, linked
+from aig_providers.minimax_calls import told_failure
 from aig_providers.shapes import string, unsupported
-from aig_providers.wire import HttpRequest, Post, parse_object, post_json
+from aig_providers.wire import Detail, HttpRequest, Post, parse_object, post_json
 
 # The first models sing lyrics that they are given, and do nothing else.
 SINGERS_ONLY = frozenset({"music-1.5", "music-2.0"})
 SHORTEST_LYRICS = 10
+
+
+def read_detail(_: Any) -> Detail:
+    """Of an answer with another status than 200, which says no more than its status."""
+    return Detail(code="invalid_request_error")
 
 
 def check_music(model_id: str, request: MusicRequest) -> None:
@@ -59,7 +68,8 @@ def build_music(upstream: Upstream, request: MusicRequest) -> HttpRequest:
 def parse_music(payload: bytes) -> Finished:
     """Raises UpstreamError."""
     body = parse_object(payload)
-    minimax_calls.check(body)
+    if error := told_failure(body):
+        raise error
     try:
         file = _file(string(body["data"]["audio"]))
     except (KeyError, TypeError, ValueError):
@@ -85,6 +95,4 @@ class MiniMaxMusic(AtOnce):
 
     async def submit(self, upstream: Upstream, request: MusicRequest, reference: str, stage: Handle | None) -> State:
         check_music(upstream.model_id, request)
-        return parse_music(
-            await wire.exchange(self._post, build_music(upstream, request), upstream, minimax_calls.read_detail)
-        )
+        return parse_music(await wire.exchange(self._post, build_music(upstream, request), upstream, read_detail))

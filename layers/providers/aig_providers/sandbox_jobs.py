@@ -78,7 +78,7 @@ def _plan_music(request: MusicRequest) -> Plan:
     return {
         "prompt": fingerprint(asked.encode()),
         "length": request.seconds or MUSIC_S,
-        "form": request.form or "mp3",
+        "form": request.form or "wav",
     }
 
 
@@ -93,8 +93,9 @@ def _check_music(request: MusicRequest) -> None:
 
 
 def _make_music(plan: Plan) -> bytes:
-    make = sandbox_music.wav if plan["form"] == "wav" else sandbox_music.mp3
-    return make(plan["prompt"], plan["length"])
+    if plan["form"] == "wav":
+        return sandbox_music.wav(plan["prompt"], plan["length"])
+    return sandbox_music.mp3(plan["prompt"], plan["length"])
 
 
 def _plan_model(request: ThreeDRequest) -> Plan:

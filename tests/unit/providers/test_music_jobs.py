@@ -19,7 +19,7 @@ from tests.unit.providers.replies import upstream
 
 MP3 = b"".join(sandbox_audio.mp3(sandbox_audio.Tune((0, None, 4, 7), 4_000, "c")))  # two seconds
 WAV = b"".join(sandbox_audio.wav(sandbox_audio.Tune((0, 4), 4_000, "c")))
-ODD = [b"", b"<html>", b"[]", b"null", b"{}", b'{"audio": 5}', b'{"data": []}', b'{"base_resp": 5}']
+ODD = [b"", b"<html>", b"[]", b"null", b"{}", b'{"audio": 5}', b'{"data": []}', b'{"base_resp": {"status_code": "0"}}']
 
 
 def request(**fields: Any) -> MusicRequest:
