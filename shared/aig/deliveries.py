@@ -189,13 +189,13 @@ def _deliveries(event: Event, endpoints: Sequence[Endpoint], now: float) -> list
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """How a delivery stands: it has ended, or goes on in some seconds, whole ones, as machines want them.
+    """How a delivery stands: it has ended, or goes on in some seconds, which `next` gives whole: machines wait so.
 
     `busy`: it was not attempted, for enough others are on their way to its receiver; `held`: another makes the attempt.
     """
 
     state: Literal["ended", "due", "busy", "held"]
-    seconds: int = 0
+    seconds: float = 0
 
 
 _ENDED = Step("ended")
@@ -268,7 +268,7 @@ class Deliverer:
         step = await self._attempt(delivery)
         if step.state == "busy":
             return Step("due", math.ceil(BUSY_S * (1 + self._chance()) * self._scale))
-        return _ENDED if step.state == "ended" else Step("due", step.seconds)
+        return _ENDED if step.state == "ended" else Step("due", math.ceil(step.seconds))
 
     async def _hand_over(self, delivery: Delivery, seconds: float) -> None:
         """To a machine, of which there is one for each round of a delivery."""
@@ -298,7 +298,7 @@ class Deliverer:
         try:
             claimed = await self._log.claim(delivery, delivery.attempts + 1, lease, now)
             if claimed is not True:
-                return Step("held", math.ceil(max(1.0, claimed - now)))
+                return Step("held", max(1.0, claimed - now))
             outcome = await self._posted(delivery, event, receiver, pace)
         finally:
             await self._log.give_slot(delivery.tenant, receiver, slot, lease)
@@ -384,7 +384,7 @@ class Deliverer:
             return Step("held", 1)  # ended, or taken over, while it was on its way
         if endpoint is not None:
             await self._judge(endpoint, outcome, int(now))
-        return _ENDED if moved.status != "pending" else Step("due", math.ceil(moved.seconds_until_due(now)))
+        return _ENDED if moved.status != "pending" else Step("due", moved.seconds_until_due(now))
 
     async def _judge(self, endpoint: Endpoint, outcome: Outcome, now: int) -> None:
         """What an attempt says of its endpoint. If that cannot be noted, the next attempt will say it."""

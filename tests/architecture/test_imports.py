@@ -46,6 +46,12 @@ NOT_LOADED = {
     "usage": HEAVY | {"aig_providers", "aiohttp", "uvicorn", "aig.stream"},
     "summary": HEAVY
     | {"aig_providers", "aiohttp", "aig.http", "fastapi", "mangum", "starlette", "uvicorn", "aig.stream"},
+    "dispatcher": HEAVY
+    | {"aig_providers", "aiohttp", "aig.http", "fastapi", "mangum", "starlette", "uvicorn", "aig.stream"},
+    "drift": HEAVY
+    | {"aig_providers", "aiohttp", "aig.http", "fastapi", "mangum", "starlette", "uvicorn", "aig.stream"},
+    "webhooks": HEAVY | {"aig_providers", "aiohttp", "uvicorn", "aig.stream"},
+    "webhookworker": HEAVY | {"aig.http", "fastapi", "mangum", "starlette", "uvicorn", "aig.stream"},
     "sweeper": HEAVY
     | {"aig_providers", "aiohttp", "aig.http", "fastapi", "mangum", "starlette", "uvicorn", "aig.stream"},
 }
@@ -65,6 +71,10 @@ ADAPTERS = {
     "summary": set[str](),
     "sweeper": set[str](),
     "usage": set[str](),
+    "dispatcher": set[str](),
+    "drift": set[str](),
+    "webhooks": set[str](),
+    "webhookworker": {"aig_providers.fetch"},
 }
 
 

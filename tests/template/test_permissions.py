@@ -22,6 +22,10 @@ SECRET = "Secret"
 FAILURES = "SweeperFailures.Arn"
 USAGE = "UsageTable.Arn"
 STREAM = "CoreTable.StreamArn"
+WEBHOOKS = "WebhookQueue.Arn"
+RECEIVES = ("DeleteMessage", "GetQueueAttributes", "ReceiveMessage")
+# By its name: the machine names the function that may start it.
+MACHINE = "arn:${{AWS::Partition}}:states:${{AWS::Region}}:${{AWS::AccountId}}:stateMachine:${{AWS::StackName}}-{}"
 # ListStreams tells of all streams of a table; Lambda makes no event source mapping without it.
 STREAMS = "${CoreTable.Arn}/stream/*"
 # Model ids are data, and an inference profile calls its model in regions of its own choice.
@@ -101,6 +105,40 @@ ALLOWED: Mapping[str, set[tuple[str, str]]] = {
         ("dynamodb:Query", TABLE),
         ("dynamodb:UpdateItem", TABLE),
     },
+    "DispatcherFunctionRole": {
+        ("dynamodb:DescribeStream", STREAM),
+        ("dynamodb:GetRecords", STREAM),
+        ("dynamodb:GetShardIterator", STREAM),
+        ("dynamodb:ListStreams", STREAMS),
+        ("dynamodb:PutItem", TABLE),
+        ("dynamodb:Query", TABLE),
+        ("sqs:SendMessage", "DispatcherFailures.Arn"),
+        ("sqs:SendMessage", WEBHOOKS),
+    },
+    "WebhookWorkerFunctionRole": {
+        ("dynamodb:GetItem", TABLE),
+        ("dynamodb:PutItem", TABLE),
+        ("dynamodb:Query", TABLE),
+        ("dynamodb:UpdateItem", TABLE),
+        ("secretsmanager:GetSecretValue", SECRET),
+        *((f"sqs:{action}", WEBHOOKS) for action in (*RECEIVES, "SendMessage")),
+        ("states:StartExecution", MACHINE.format("webhook")),
+    },
+    "WebhookMachineRole": {("lambda:InvokeFunction", "WebhookWorkerFunction.Arn")},
+    "WebhooksFunctionRole": {
+        ("dynamodb:GetItem", TABLE),
+        ("dynamodb:PutItem", TABLE),
+        ("dynamodb:Query", TABLE),
+        ("dynamodb:UpdateItem", TABLE),
+        ("secretsmanager:GetSecretValue", SECRET),
+        ("sqs:SendMessage", WEBHOOKS),
+    },
+    "DriftFunctionRole": {
+        ("dynamodb:GetItem", TABLE),
+        ("dynamodb:PutItem", TABLE),
+        ("dynamodb:Query", TABLE),
+        ("sqs:SendMessage", FAILURES),
+    },
     "UsageFunctionRole": {
         ("dynamodb:GetItem", TABLE),
         ("dynamodb:Query", USAGE),
@@ -128,6 +166,11 @@ MANAGED = {
     "AccountsFunctionRole": [BASIC, XRAY],
     "RequestsFunctionRole": [BASIC, XRAY],
     "PaymentsFunctionRole": [BASIC, XRAY],
+    "DispatcherFunctionRole": [BASIC],
+    "DriftFunctionRole": [BASIC],
+    "WebhookWorkerFunctionRole": [BASIC],
+    "WebhookMachineRole": [],
+    "WebhooksFunctionRole": [BASIC, XRAY],
     "RollupFunctionRole": [BASIC],
     "SummaryFunctionRole": [BASIC],
     "SweeperFunctionRole": [BASIC],
@@ -185,13 +228,14 @@ def test_a_role_may_do_exactly_this(resources: Resources, role: str) -> None:
 
 @pytest.mark.parametrize("role", sorted(ALLOWED))
 def test_managed_policies_are_logs_and_traces_only(resources: Resources, role: str) -> None:
-    assert resources[role]["Properties"]["ManagedPolicyArns"] == MANAGED[role]
+    assert resources[role]["Properties"].get("ManagedPolicyArns", []) == MANAGED[role]
 
 
 @pytest.mark.parametrize("role", sorted(ALLOWED))
-def test_only_lambda_takes_the_role(resources: Resources, role: str) -> None:
+def test_only_the_service_that_it_is_for_takes_the_role(resources: Resources, role: str) -> None:
     (statement,) = resources[role]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
-    assert statement["Principal"] == {"Service": ["lambda.amazonaws.com"]}
+    service = "states" if role.endswith("MachineRole") else "lambda"
+    assert statement["Principal"] == {"Service": [f"{service}.amazonaws.com"]}
 
 
 def test_only_this_api_and_this_rule_invoke_the_functions(resources: Resources) -> None:

@@ -1,5 +1,6 @@
 """The routes of the REST API, and which of them really stream."""
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,9 @@ ROUTES = {
     "/v1/usage/by-model": "UsageFunction",
     "/v1/usage/by-sub-account": "UsageFunction",
     "/v1/usage/by-tag": "UsageFunction",
+    "/v1/webhook-secret": "WebhooksFunction",
+    "/v1/webhook-secret/rotate": "WebhooksFunction",
+    "/v1/webhooks/{proxy+}": "WebhooksFunction",
     "/v1/wallet": "AccountsFunction",
     "/v1/wallet/top-ups": "PaymentsFunction",
     "/v1/wallet/top-ups/{top_up_id}": "PaymentsFunction",
@@ -100,6 +104,7 @@ def test_a_wrong_spelling_of_the_transfer_mode_is_noticed(tmp_path: Path) -> Non
     text = TEMPLATE.read_text(encoding="utf-8")
     assert text.count("RESPONSE_STREAM") == len(STREAMING)
     wrong = tmp_path / "template.yaml"
+    shutil.copytree(TEMPLATE.parent / "statemachines", tmp_path / "statemachines")
     wrong.write_text(text.replace("RESPONSE_STREAM", "STREAM"), encoding="utf-8")
     assert not any(route.streaming for route in load(wrong).routes)
 

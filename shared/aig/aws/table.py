@@ -92,13 +92,14 @@ class Table:
         self, item: Mapping[str, Value | None], condition: str, values: Mapping[str, Value], **names: str
     ) -> bool:
         """Put an item in the place of any other. False if the condition does not hold: nothing is changed then."""
-        request = {
+        request: dict[str, Any] = {
             "TableName": self.name,
             "Item": dump(item),
             "ConditionExpression": condition,
             "ExpressionAttributeValues": dump(values),
-            "ExpressionAttributeNames": {f"#{short}": name for short, name in names.items()},
         }
+        if names:  # DynamoDB takes no empty map
+            request["ExpressionAttributeNames"] = {f"#{short}": name for short, name in names.items()}
         return await self._if("PutItem", request)
 
     async def put(self, item: Mapping[str, Value | None]) -> None:
