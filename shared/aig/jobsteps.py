@@ -135,12 +135,12 @@ class Steps:
             return await self.fail(account_id, job_id, failures.too_late(job))
         opened = await self._opened(job)
         if opened is None:
-            return await self.fail(account_id, job_id, failures.GONE)
+            return await self.fail(account_id, job_id, self._why_closed(job))
         call, candidate = opened
         try:
             state = await self._polled(job, call, candidate)
         except UpstreamError as error:
-            return await self._not_told(job, error)
+            return await self._not_told(job, call, error)
         if isinstance(state, Finished):
             return Next("store")
         return await self._took(job, call, candidate, state)
@@ -152,7 +152,7 @@ class Steps:
             return await self.submit(account_id, job_id)
         opened = await self._opened(job)
         if opened is None:
-            return await self.fail(account_id, job_id, failures.GONE)
+            return await self.fail(account_id, job_id, self._why_closed(job))
         call, candidate = opened
         try:
             state = await self._polled(job, call, candidate)
@@ -166,8 +166,10 @@ class Steps:
         if job is None or job.ended:
             return ENDED
         opened = await self._opened(job)
-        if opened is None or job.usage is None or not job.files:
-            return await self.fail(account_id, job_id, failures.EXPIRED if job.files else failures.INTERNAL)
+        if opened is None:
+            return await self.fail(account_id, job_id, self._why_closed(job))
+        if job.usage is None or not job.files:
+            return await self.fail(account_id, job_id, failures.INTERNAL)
         call, candidate = opened
         bill = pipeline.bill(call, candidate, job.tries + 1, job.usage)
         now = self._now()
@@ -201,7 +203,8 @@ class Steps:
         full = False
         for candidate in call.candidates:
             stamp = Stamp(secrets.token_hex(8), self._now() + times.STAMP_S)
-            deadline = self._now() + times.WORK_S[job.order.kind]
+            # However often it is handed in: its money is not held for longer.
+            deadline = job.deadline_at if job.started_at else self._now() + times.WORK_S[job.order.kind]
             concurrency = candidate.offer.provider.concurrency
             claimed = await self.jobs.claim(job, candidate.key, stamp, self._now(), deadline, concurrency)
             if claimed == "changed":
@@ -232,7 +235,7 @@ class Steps:
             waits = [refusal.retry_after for refusal in refusals if refusal.retry_after is not None]
             return Next("submit", times.until_again(job.tries, min(waits, default=None)))
         error = client_error(refusals, call.demand)
-        return await self._end(job, failures.of_error(error), ())
+        return await self._end(job, failures.of_error(error), self._charged_before(job, call))
 
     async def _submitted(self, job: Job, call: OpenCall, candidate: Candidate) -> State | UpstreamError:
         adapter, upstream = self._adapter(job, candidate), self._upstream(job, call, candidate, ASK_S)
@@ -263,18 +266,18 @@ class Steps:
             record_failure(call, candidate, error)
             raise error from None
 
-    async def _not_told(self, job: Job, error: UpstreamError) -> Next:
+    async def _not_told(self, job: Job, call: OpenCall, error: UpstreamError) -> Next:
         """A poll that came to nothing says nothing of the job, unless it is that nobody knows it, again and again."""
         lost = job.lost + 1 if error.status == 404 else job.lost
         if lost >= times.MOST_LOST:
-            return await self._end(job, failures.LOST, ())
+            return await self._end(job, failures.LOST, self._charged_before(job, call))
         if lost != job.lost:
             await self.jobs.polled(job, job.progress, lost)
         return self._poll_later(job)
 
     async def _took(self, job: Job, call: OpenCall, candidate: Candidate, state: State) -> Next:
         if isinstance(state, Working):
-            return await self._works(job, state)
+            return await self._works(job, call, candidate, state)
         if isinstance(state, Stage):
             spent = _sum(job.spent, state.usage.units)
             await self.jobs.staged(job, state.handle, spent)
@@ -283,9 +286,10 @@ class Steps:
             return await self._end(job, failures.told(state), self._charged(job, call, candidate, state.usage))
         return await self._keep(job, call, candidate, state)
 
-    async def _works(self, job: Job, state: Working) -> Next:
+    async def _works(self, job: Job, call: OpenCall, candidate: Candidate, state: Working) -> Next:
         if job.handle != state.handle:
-            await self.jobs.submitted(job, state.handle)
+            if not await self.jobs.submitted(job, state.handle):
+                await self._stop_if_failed(replace(job, handle=state.handle), call, candidate)
             return Next("poll", times.until_poll(0))
         if (state.progress, 0) != (job.progress, job.lost):
             await self.jobs.polled(job, state.progress, 0)
@@ -359,6 +363,12 @@ class Steps:
         except Exception as raised:
             record_failure(call, candidate, as_upstream(raised))
 
+    async def _stop_if_failed(self, job: Job, call: OpenCall, candidate: Candidate) -> None:
+        """Have the provider stop what it has just begun, if nobody waits for that any more."""
+        seen = await self.jobs.get(job.order.account_id, job.id)
+        if seen is not None and seen.status == "failed":
+            await self._stop(job, call, candidate)
+
     def _charged(self, job: Job, call: OpenCall, candidate: Candidate, usage: Usage | None) -> Sequence[Loss]:
         """What the provider charges us for, told by itself, beside the steps that it was paid for before."""
         units = _sum(job.spent, usage.units if usage else {})
@@ -366,6 +376,13 @@ class Steps:
             return ()
         priced = call.priced(candidate, replace(usage or Usage({}), units=units))
         return [call.loss(candidate, upstream_cost(priced, call.hold.prices[candidate.key]), "abandoned_job")]
+
+    def _charged_before(self, job: Job, call: OpenCall) -> Sequence[Loss]:
+        """What the steps have cost us that were paid for before this one."""
+        if not job.spent:
+            return ()
+        candidate = next(one for one in call.candidates if one.key == job.candidate)
+        return self._charged(job, call, candidate, None)
 
     def _maybe_charged(self, job: Job, call: OpenCall) -> Sequence[Loss]:
         """What it may charge us for: of a job that was given to it, and of which nobody knows the end."""
@@ -411,6 +428,10 @@ class Steps:
         if candidate is None or hold is None:
             return None
         return await self._call(job, hold, (candidate,)), candidate
+
+    def _why_closed(self, job: Job) -> Failure:
+        gone = job.candidate is None or self._candidate(job.candidate) is None
+        return failures.GONE if gone else failures.EXPIRED
 
     async def _call(self, job: Job, hold: Hold, candidates: Sequence[Candidate]) -> OpenCall:
         """The metered call that the order began, as far as it is still needed."""

@@ -1,19 +1,24 @@
 """The functions' apps over moto, with everything that they log in sight."""
 
 import logging
+import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
 import pytest
 from aws_lambda_powertools import Logger
 
+from aig import wiring
+from aig.aws.jobs import PLATFORM
 from aig.wiring import Container
 from local.template import Stack
 from tests import apps
 from tests.apps import App, Handler
-from tests.builders import PROVIDER_KEY, SECRETS
+from tests.builders import PROVIDER_KEY, SECRETS, Account, an_account
+from tests.jobs import MAKER, SPARE, Shop
 from tests.logs import Log
 from tests.stripe_account import API_KEY, WEBHOOK_SECRET, StripeAccount, stripe_account
+from tests.unit.clock import FixedClock
 from tests.upstream import FakeUpstream, fake_upstream
 
 _SERVICES: Final = (
@@ -193,3 +198,23 @@ async def webhooks(deployed: Stack, container: Container, logged: Log) -> AsyncI
     yield app
     await app.module.queue.close()
     await app.close()
+
+
+@pytest.fixture
+async def shop(dynamodb: str) -> AsyncIterator[Shop]:
+    """Jobs in the test's own time, at makers all of whose places are free."""
+    clock = FixedClock(float(int(time.time())))
+    opened = wiring.container(clock=clock)
+    found = Shop(opened, clock)
+    for provider in (MAKER, SPARE):  # the table outlives a test, and so do the places that it leaves taken
+        if taken := await found.slots(provider):
+            given = opened.table.update_action(PLATFORM, f"slots#{provider}", "ADD used :less", {":less": -taken})
+            assert not await opened.table.transact([given])
+    yield found
+    await opened.close()
+
+
+@pytest.fixture
+async def buyer(shop: Shop) -> Account:
+    """Who orders there."""
+    return await an_account(shop.container)

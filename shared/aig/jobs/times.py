@@ -20,7 +20,7 @@ MOST_LOST = 3  # polls that find nobody who knows the job
 
 _FIRST_POLL_S, _SLOWEST_POLL_S = 1, 15
 _FIRST_TURN_S, _SLOWEST_TURN_S = 2, 30
-_LONGEST_BACK_OFF_S = 120
+_LONGEST_BACK_OFF_S, _DOUBLINGS = 120, 5
 
 
 def hold_s(kind: JobKind) -> int:
@@ -39,6 +39,6 @@ def until_turn(waited: float) -> int:
 
 
 def until_again(tries: int, retry_after: float | None) -> int:
-    """Until a round of submitting that found nobody is repeated: ten seconds, then twice as long each time."""
-    back_off = 5.0 * (1 << tries)
+    """Until a round of submitting that found nobody is repeated: five seconds, then twice as long each time."""
+    back_off = 5.0 * (1 << min(tries, _DOUBLINGS))
     return round(min(_LONGEST_BACK_OFF_S, max(back_off, retry_after or 0)))
