@@ -27,6 +27,7 @@ _PHASES_OF_LOSS = {
     "broken_stream": ({"void"}, False),
     "over_hold": ({"posted"}, False),
     "abandoned_attempt": ({"posted", "void"}, True),
+    "abandoned_job": ({"void"}, False),
 }
 
 
