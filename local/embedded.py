@@ -12,7 +12,7 @@ from datetime import datetime
 from types import SimpleNamespace
 from typing import Any, Final
 
-from local.embedded_queues import make_queues_atomic
+from local.embedded_queues import make_queues_atomic, make_queues_quick
 from local.intrinsics import ACCOUNT, REGION
 from local.machines import make_machines_run
 
@@ -183,6 +183,7 @@ class EmbeddedAws:
         make_transactions_small()
         make_queries_small()
         make_queues_atomic()
+        make_queues_quick()
         make_machines_run()
         self._server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
         self.endpoint = ""

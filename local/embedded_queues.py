@@ -1,4 +1,4 @@
-"""SQS as moto has it in this process: one call at a time, and read without HTTP."""
+"""SQS as moto has it in this process: one call at a time, quick with a backlog, and read without HTTP."""
 
 import threading
 import time
@@ -50,6 +50,56 @@ def _locked(original: Callable[..., Any]) -> Callable[..., Any]:
             return original(self, *args, **options)
 
     return call
+
+
+def make_queues_quick() -> None:
+    """Has moto count a queue's messages faster, and not for each message that is received.
+
+    A backlog of 5,000 messages took minutes of CPU.
+    """
+    from moto.sqs import models
+    from moto.sqs.exceptions import ReceiptHandleIsInvalid
+
+    queue: Any = models.Queue
+    backend: Any = models.SQSBackend
+
+    def messages(self: Any) -> list[Any]:
+        now = _now_ms()
+        return [message for message in self._messages if message.visible_at < now >= message.delayed_until]
+
+    def delayed(self: Any) -> int:
+        now = _now_ms()
+        return sum(now < message.delayed_until for message in self._messages)
+
+    def in_flight(self: Any) -> int:
+        now = _now_ms()
+        return sum(now <= message.visible_at for message in self._messages)
+
+    def is_kept(self: Any, queue_name: str, message: Any) -> bool:
+        retention: float = self.get_queue(queue_name).message_retention_period
+        return bool(_now_ms() < message.sent_timestamp + 1000 * retention)
+
+    def delete_message(self: Any, receipt_handle: str) -> None:
+        if receipt_handle in self.deleted_messages:
+            return
+        for place, message in enumerate(self._messages):
+            if receipt_handle == message.receipt_handle or receipt_handle in message._old_receipt_handles:
+                # A list of its own: others look through this one without the lock.
+                self._messages = self._messages[:place] + self._messages[place + 1 :]
+                self.pending_messages.discard(message)
+                self.deleted_messages.update(message.all_receipt_handles)
+                return
+        raise ReceiptHandleIsInvalid
+
+    queue.messages = property(messages)
+    queue.approximate_number_of_messages_delayed = property(delayed)
+    queue.approximate_number_of_messages_not_visible = property(in_flight)
+    backend.is_message_valid_based_on_retention_period = is_kept
+    queue.delete_message = delete_message
+
+
+def _now_ms() -> float:
+    return time.time() * 1000
 
 
 class EmbeddedQueue:

@@ -174,21 +174,27 @@ class _LambdaClient:
         if name is None:
             raise _not_found(FunctionName)
         try:
-            payload, error = json.dumps(self._invoke(name, json.loads(Payload))), {}
+            return _answer(self._payload(name, json.loads(Payload)))
         except Exception as raised:
-            self._log(f"{name} failed: {type(raised).__name__}: {raised}")
-            payload, error = json.dumps(_error(raised)), {"FunctionError": "Unhandled"}
-        body = io.BytesIO(payload.encode())
-        return {"StatusCode": 200, "ExecutedVersion": "$LATEST", "Payload": body} | error
+            kind = "Runtime.MarshalError" if isinstance(raised, _Unmarshalled) else type(raised).__name__
+            self._log(f"{name} failed: {kind}: {raised}")
+            error = {"errorMessage": str(raised), "errorType": kind, "requestId": str(uuid.uuid4()), "stackTrace": []}
+            return _answer(json.dumps(error)) | {"FunctionError": "Unhandled"}
+
+    def _payload(self, name: str, event: dict[str, Any]) -> str:
+        answer = self._invoke(name, event)
+        try:
+            return json.dumps(answer)
+        except (TypeError, ValueError) as error:
+            raise _Unmarshalled(str(error)) from error
 
 
-def _error(raised: Exception) -> dict[str, Any]:
-    return {
-        "errorMessage": str(raised),
-        "errorType": type(raised).__name__,
-        "requestId": str(uuid.uuid4()),
-        "stackTrace": [],
-    }
+class _Unmarshalled(Exception):
+    """What a function returned is not JSON."""
+
+
+def _answer(payload: str) -> dict[str, Any]:
+    return {"StatusCode": 200, "ExecutedVersion": "$LATEST", "Payload": io.BytesIO(payload.encode())}
 
 
 def _not_found(arn: str) -> Exception:

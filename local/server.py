@@ -5,6 +5,7 @@ import os
 import secrets
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -137,6 +138,7 @@ def _functions(
     invoked |= {mapping.function for mapping in stack.streams}
     apps: dict[str, Any] = {}
     environments: dict[str, Environments] = {}
+    turns: dict[str, threading.Semaphore] = {}
     for name in sorted(invoked):
         function = stack.functions[name]
         if name in streaming:
@@ -144,10 +146,13 @@ def _functions(
         else:
             limit = _WORKERS if name in working else _ENVIRONMENTS
             environments[name] = Environments(name, functools.partial(load_handler, function), limit)
+            turns[name] = threading.Semaphore(limit)
             cleanup.callback(environments[name].close)
 
     def invoke(name: str, event: dict[str, Any]) -> object:
-        return environments[name].invoke(event, new_context(stack.functions[name])).result()
+        # A function's time begins when it runs, not when hundreds of executions ask for it.
+        with turns[name]:
+            return environments[name].invoke(event, new_context(stack.functions[name])).result()
 
     def open_reader(mapping: StreamMapping) -> Reader:
         if settings.dynamodb_endpoint is None:

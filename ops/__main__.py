@@ -20,7 +20,7 @@ from aig.keys import SCOPES
 from aig.money.units import parse_usd
 from aig.ports import StoreBusy
 from aig.wiring import Container
-from ops import accounts, prices, reconcile, secret, usage, wallets
+from ops import accounts, prices, reconcile, redrive, secret, usage, wallets
 from ops.stack import environment, open_container
 
 
@@ -66,6 +66,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     provider.add_parser("list", help="the names of those that are set")
     groups.add_parser("rotate-link-key", help="sign links to files with another key; twice ends all former links")
+    dead = groups.add_parser("redrive", help="have what could not be started, or sent, tried again")
+    dead.add_argument("what", choices=sorted(redrive.QUEUES))
     differences = groups.add_parser("prices", help="where our prices differ from a public data set")
     differences.add_argument("--source", default=prices.DEFAULT, help=f"URL or file (default {prices.DEFAULT})")
     return parser
@@ -145,6 +147,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             _provider_key(args)
         elif args.group == "rotate-link-key":
             secret.rotate_link_key(_secret_arn(args), int(SystemClock().now()))
+        elif args.group == "redrive":
+            print(f"{redrive.redrive(environment(args.stack), args.what)} messages are brought again")
         elif args.group == "prices":
             print(prices.report(builtin(), args.source))
         else:

@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from aig.http.event_reference import webhooks_section
 from aig.http.reference import ERROR_SCHEMA
 
 ROOT = Path(__file__).parent.parent
@@ -28,6 +29,7 @@ FAMILIES = (
     "payments",
     "requests",
     "usage",
+    "webhooks",
 )
 TAGS = [
     {"name": "chat", "description": "Chat with any model of the catalog, by the OpenAI API."},
@@ -43,6 +45,10 @@ TAGS = [
     {"name": "sub-accounts", "description": "Customers of an account, each with its own keys, cap and rate."},
     {"name": "accounts", "description": "The caller's own wallet, ledger, key and events."},
     {"name": "payments", "description": "Top-ups through a payment provider."},
+    {
+        "name": "webhooks",
+        "description": "Where accounts are told of events, how it is signed, what became of it.",
+    },
     {"name": "usage", "description": "What was used and what it cost, by time, tag, model and sub-account."},
 ]
 
@@ -89,6 +95,7 @@ def document() -> dict[str, Any]:
                 operation["responses"].pop("422", None)  # FastAPI's own; bodies are read by aig.http.body
         merged["paths"] |= {path.replace(":path", ""): operations for path, operations in paths.items()}
     _lift_definitions(merged, merged["paths"])
+    merged["webhooks"] = webhooks_section()
     return merged
 
 

@@ -23,6 +23,10 @@ def environment(stack: str | None) -> Mapping[str, str]:
         "AIG_CORE_TABLE": outputs["CoreTable"],
         "AIG_USAGE_TABLE": outputs["UsageTable"],
         "AIG_SECRET_ARN": outputs["SecretArn"],
+        "AIG_JOB_QUEUE": outputs["JobQueue"],
+        "AIG_JOB_FAILURES": outputs["JobFailures"],
+        "AIG_WEBHOOK_QUEUE": outputs["WebhookQueue"],
+        "AIG_WEBHOOK_FAILURES": outputs["WebhookFailures"],
     }
 
 

@@ -13,7 +13,7 @@ from aig.deliveries import dispatch
 from aig.events import Event
 
 container = wiring.container()
-queue = wiring.queue("AIG_WEBHOOK_QUEUE_URL")
+queue = wiring.queue("AIG_WEBHOOK_QUEUE")
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, list[dict[str, str]]]:

@@ -103,7 +103,7 @@ async def _taken_on(
         kind=kind,
         body=kept,
         request=request_of(kind, checked),
-        base_url=here,
+        media_url=container.media_url or here,
         webhook_url=_webhook_url(checked, here),
         sandbox_seconds=_sandbox_seconds(request.headers),
         retain=retain,

@@ -107,7 +107,7 @@ async def _linked(request: Request, caller: Caller, pictures: Sequence[dict[str,
     """With a link of a day in place of the bytes."""
     key = (await container.link_keys())[0]
     expires_at = int(container.clock.now()) + LINK_S
-    base = f"{base_url(request, container.stage)}/media/"
+    base = f"{container.media_url or base_url(request, container.stage)}/media/"
 
     def link(path: str) -> str:
         return f"{base}{path}?{links.signed_query(path, expires_at, key)}"

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -101,8 +102,9 @@ async def _take(event: Mapping[str, Any]) -> dict[str, Any]:
         await _close()
 
 
-def _scaled(seconds: int) -> float:
-    return seconds if time_scale == 1 else round(seconds * time_scale, 3)
+def _scaled(seconds: int) -> int:
+    """Whole seconds, as machines want them; none that are to be waited for become none."""
+    return math.ceil(seconds * time_scale)
 
 
 async def _close() -> None:

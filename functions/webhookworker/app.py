@@ -10,8 +10,8 @@ from aig.deliveries import Deliverer
 from aig_providers.fetch import GuardedFetcher
 
 container = wiring.container()
-queue = wiring.queue("AIG_WEBHOOK_QUEUE_URL")
-machine = wiring.machine("AIG_WEBHOOK_MACHINE_ARN")
+queue = wiring.queue("AIG_WEBHOOK_QUEUE")
+machine = wiring.machine("AIG_WEBHOOK_MACHINE")
 deliverer = Deliverer(
     log=container.deliveries,
     endpoints=container.webhooks,

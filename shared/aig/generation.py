@@ -29,7 +29,7 @@ class Asked:
     kind: JobKind
     body: dict[str, Any]
     request: Request
-    base_url: str
+    media_url: str
     webhook_url: str | None = None
     sandbox_seconds: int = 3
     retain: bool = True
@@ -83,7 +83,7 @@ async def take_on(
         candidates=tuple(candidate.key for candidate in candidates),
         body=asked.body,
         created_at=now,
-        base_url=asked.base_url,
+        media_url=asked.media_url,
         picture=picture.media_type if picture else None,
         webhook_url=asked.webhook_url,
         tag=options.tag or caller.default_tag,

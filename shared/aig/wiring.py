@@ -75,6 +75,7 @@ class Container:
     free_tier: FreeTier | None
     there: Mapping[str, Sequence[str]]  # which of a provider's models there are, by the variable that says so
     stage: str  # of the REST API: the first segment of its URL
+    media_url: str | None  # where links to files lead; None: to where the client found us
 
     def gateway(self, adapters: Adapters) -> Gateway:
         """The metered call's needs, with the adapters that the function brings."""
@@ -250,4 +251,5 @@ def container(
         free_tier=free_tier,
         there=_there(env),
         stage=env.get("AIG_STAGE", ""),
+        media_url=env.get("AIG_MEDIA_URL") or None,
     )

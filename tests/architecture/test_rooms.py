@@ -70,15 +70,22 @@ ROOMS = {
     "deepgram": {"deepgram"},
     "elevenlabs": {"elevenlabs"},
     "deepl": {"deepl"},
+    "fal": {"fal", "minimax"},  # which trains models of others on
     "google": {"google", "gemini"},
     "jina": {"jina"},
+    "luma": {"luma"},
+    "meshy": {"meshy"},
+    "minimax": {"minimax"},
     "mistral": {"mistral"},
     "openai_compatible": {"groq"},  # one of its answers' fields
     "openai": {"openai"},
     "payments": {"stripe"},
+    "replicate": {"replicate"},
     "responses": {"openai"},
+    "runway": {"runway"},
     "stability": {"stability"},
     "stripe": {"stripe"},
+    "tripo": {"tripo"},
     "voyage": {"voyage"},
 }
 

@@ -101,7 +101,8 @@ async def _read(reader: asyncio.StreamReader) -> Received | None:
 
 async def _write(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: Answer) -> bool:
     """Whether the connection can be used again."""
-    headers = {"content-type": "application/json", "transfer-encoding": "chunked", **answer.headers}
+    chunked = {"content-type": "application/json", "transfer-encoding": "chunked"} if answer.status != 204 else {}
+    headers = {**chunked, **answer.headers}
     head = f"HTTP/1.1 {answer.status} Replayed\r\n" + "".join(f"{key}: {value}\r\n" for key, value in headers.items())
     writer.write(head.encode() + b"\r\n")
     for piece in answer.pieces:
@@ -112,7 +113,7 @@ async def _write(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ans
         await reader.read()  # until the other side has had enough
     if answer.ending == "reset":
         writer.transport.abort()
-    if answer.ending == "end":
+    if answer.ending == "end" and answer.status != 204:
         writer.write(b"0\r\n\r\n")
     await writer.drain()
     return answer.ending == "end"

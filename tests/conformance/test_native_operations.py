@@ -218,7 +218,7 @@ async def test_an_answer_that_breaks_off(name: str, ending: Any, provider: Loopb
     assert (await failure(OPERATIONS[name], provider, client)).kind == "connect"
 
 
-def _mutated(node: Any, chance: random.Random) -> Any:
+def mutated(node: Any, chance: random.Random) -> Any:
     """The same with one value that is another, or is not there."""
     if not isinstance(node, dict | list) or not node:
         return chance.choice([None, 5, -1, 10**30, "x", [], {}, [None], {"a": 1}, True, 1.5])
@@ -228,7 +228,7 @@ def _mutated(node: Any, chance: random.Random) -> Any:
     if isinstance(made, dict) and chance.random() < 0.1:
         del made[key]
     else:
-        made[key] = _mutated(made[key], chance)
+        made[key] = mutated(made[key], chance)
     return made
 
 
@@ -239,7 +239,7 @@ async def test_an_answer_with_something_wrong_is_read_or_is_malformed(
     """Never another exception, whatever it is that is wrong."""
     chance, body = random.Random(name), json.loads(READ[name].answer)
     for _ in range(150):
-        provider.answer = Answer([json.dumps(_mutated(body, chance)).encode()])
+        provider.answer = Answer([json.dumps(mutated(body, chance)).encode()])
         try:
             await ask(READ[name], provider, client)
         except UpstreamError as error:

@@ -1,4 +1,4 @@
-"""What we send for rerank, OCR, moderation, translation and pictures, judged by the vendors' own descriptions."""
+"""What we send for all but chat, embeddings and audio, judged by the vendors' own descriptions."""
 
 import json
 from collections.abc import Mapping
@@ -11,11 +11,13 @@ from aig.modalities.detect import DetectRequest
 from aig.modalities.files import Document, Picture
 from aig.modalities.image import ImageRequest
 from aig.modalities.moderate import ModerateRequest
+from aig.modalities.music import MusicRequest
 from aig.modalities.ocr import OcrRequest
 from aig.modalities.rerank import RerankRequest, Score
+from aig.modalities.three_d import ThreeDRequest
 from aig.modalities.translate import TranslateRequest
 from aig.modalities.upstream import Upstream
-from aig_providers import bfl, cohere, deepl, mistral, openai, openai_compatible, stability, vision
+from aig_providers import bfl, cohere, deepl, elevenlabs, mistral, openai, openai_compatible, stability, vision
 from aig_providers.google_contents import generate_body
 from aig_providers.wire import HttpRequest
 from tests.conformance.recordings import ABSENT, FOLDER
@@ -59,6 +61,7 @@ def form(http: HttpRequest) -> dict[str, Any]:
 
 
 READ_ALL = OcrRequest((), Document(b"%PDF", "application/pdf", 3))
+WALTZ = MusicRequest((), "a slow waltz", seconds=30)
 TEXTS = TranslateRequest((), ("a", "b"), "pt-BR", "en")
 JSON: Mapping[str, tuple[str, str, Any]] = {
     "cohere rerank": (
@@ -72,6 +75,10 @@ JSON: Mapping[str, tuple[str, str, Any]] = {
     "mistral moderation": (
         "mistral/openapi.yaml", "components/schemas/ClassificationRequest",
         body(mistral.moderation_request(to("m"), ModerateRequest((), (("a",), ("b",))))),
+    ),
+    "elevenlabs music": (
+        "elevenlabs/openapi.json", json_at("/v1/music"),
+        body(elevenlabs.build_music(to("music_v1"), WALTZ)),
     ),
     "deepl": ("deepl/openapi.json", json_at("/v2/translate"), body(deepl.build_request(to("m"), TEXTS, ["a", "b"]))),
     "bfl pro": (BFL, json_at("/v1/flux-pro-1.1"), body(bfl.build_request(to("flux-pro-1.1"), SIZED))),
@@ -115,6 +122,19 @@ def test_a_form(model: str) -> None:
     assert [error.message for error in strict.iter_errors(sent)] == []
     assert list(strict.iter_errors({**sent, "no_such_field": "x"}))
     assert list(strict.iter_errors({**sent, "seed": -1}))
+
+
+@described
+def test_a_form_of_a_picture_alone() -> None:
+    """The description knows the first of the two models."""
+    file, pointer = (
+        "stability/openapi_stability-ai-3d-generation-api-openapi.yml",
+        "components/schemas/StableFast3DRequest",
+    )
+    sent = form(stability.build_model(to("stable-fast-3d"), ThreeDRequest((), picture=PICTURE)))
+    assert complaints(file, pointer, sent) == []
+    assert sent.keys() == {"image"}
+    assert complaints(file, pointer, {})
 
 
 BY_CHAT = {

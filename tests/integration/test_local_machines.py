@@ -158,9 +158,11 @@ def test_the_wildcards_catch_it_too(stage: Stage, name: str) -> None:
     assert json.loads(ended["output"])["error"]["Error"] == "KeyError"
 
 
-def test_another_name_does_not(stage: Stage) -> None:
+def test_another_name_does_not_and_the_end_is_said(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
     ended = stage.run(caught_by("Throttled"), raising(KeyError("x")))
     assert (ended["status"], ended["error"]) == ("FAILED", "KeyError")
+    (said,) = caplog.messages
+    assert said.partition(" ")[2].startswith("once: FAILED KeyError {")
 
 
 def test_the_integration_s_errors_are_the_same(stage: Stage) -> None:
@@ -175,6 +177,11 @@ def test_a_function_that_no_machine_names_is_not_found(stage: Stage) -> None:
     ended = stage.run(caught_by("Lambda.ResourceNotFoundException", **integration), lambda _: None)
     assert ended["status"] == "SUCCEEDED"
     assert stage.events == []
+
+
+def test_an_answer_that_is_no_json_is_an_error_of_the_task(stage: Stage) -> None:
+    ended = stage.run(caught_by("Runtime.MarshalError"), lambda _: object())
+    assert ended["status"] == "SUCCEEDED"
 
 
 def test_retries_are_by_name_and_in_number(stage: Stage) -> None:

@@ -16,6 +16,7 @@ from aig.modalities.usage import Usage
 from aig_providers import wire
 from aig_providers.batches import embed_in_batches
 from aig_providers.google_contents import FORMAT, generate_body
+from aig_providers.google_video import GoogleVideo
 from aig_providers.shapes import arguments_json, chunk_of, completion_of, string, tool_call, unsupported
 from aig_providers.vision import DetectByChat, OcrByChat
 from aig_providers.wire import Detail, HttpRequest, Post, Whole, count, parse_object
@@ -426,6 +427,7 @@ class Google:
     embed = GoogleEmbed(wire.CLIENT.post)
     ocr = OcrByChat(chat)
     detect = DetectByChat(chat)
+    video = GoogleVideo(wire.CLIENT.post, read_detail)
 
 
 ADAPTER = Google()

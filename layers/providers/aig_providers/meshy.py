@@ -17,7 +17,7 @@ FROM_TEXT, FROM_PICTURE = "v2/text-to-3d", "v1/image-to-3d"
 LONGEST_PROMPT = 600
 TEXTURE_CREDITS = 10  # of those that a model costs, whatever the shape costs
 _PICTURES = frozenset({"image/jpeg", "image/png"})
-_ON_ITS_WAY = frozenset({"PENDING", "IN_PROGRESS"})
+_ON_ITS_WAY = ("PENDING", "IN_PROGRESS")
 _CREATED, _DELETED = (200, 202), (200, 202, 204)
 
 

@@ -12,6 +12,7 @@ from aig_providers.compatible_audio import CompatibleSpeak, CompatibleTranscribe
 from aig_providers.compatible_images import CompatibleImage
 from aig_providers.compatible_moderations import CompatibleModerate
 from aig_providers.openai_compatible import OpenAICompatibleChat, OpenAICompatibleEmbed
+from aig_providers.openai_video import OpenAIVideo
 from aig_providers.responses_input import is_chat_only, responses_body
 from aig_providers.responses_output import StreamParser, parse_response
 from aig_providers.vision import DetectByChat, OcrByChat
@@ -66,6 +67,7 @@ class OpenAI:
     transcribe = CompatibleTranscribe(wire.CLIENT.post)
     speak = CompatibleSpeak(wire.CLIENT.post)
     moderate = CompatibleModerate(wire.CLIENT.post)
+    video = OpenAIVideo(wire.CLIENT.post)
 
 
 ADAPTER = OpenAI()

@@ -17,7 +17,7 @@ from aig.modalities.three_d import ThreeDRequest
 from aig.modalities.upstream import Upstream
 from aig.modalities.usage import Usage
 from aig.modalities.video import VideoRequest
-from aig_providers import sandbox_audio, sandbox_music
+from aig_providers import sandbox_music
 from aig_providers.sandbox_model import glb
 from aig_providers.sandbox_video import mp4
 from aig_providers.shapes import unsupported
@@ -28,7 +28,6 @@ Plan = Mapping[str, Any]
 FAILING = "video-fail"
 VIDEO_S, MUSIC_S = 5, 10
 USUAL_LINES, LONGEST_SIDE = 360, 3840
-_SCALE, _NOTES_A_SECOND = (0, 2, 4, 7, 9, 12, 14, 16, 19, 21, 24), 4
 _MOST_SHOWN = 120  # characters of a prompt: a handle is small, whatever they are
 
 
@@ -93,17 +92,10 @@ def _check_music(request: MusicRequest) -> None:
         )
 
 
-def _tune(digest: str, seconds: int) -> sandbox_audio.Tune:
-    """A plain one, in a scale without halves of tones: MP3 is written a pitch at a time."""
-    pitches = [_SCALE[byte % len(_SCALE)] for byte in bytes.fromhex(digest)]
-    notes = [pitches[at % len(pitches)] for at in range(seconds * _NOTES_A_SECOND)]
-    return sandbox_audio.Tune(notes, sandbox_audio.RATE // _NOTES_A_SECOND, f"sandbox/music ({seconds} s)")
-
-
 def _make_music(plan: Plan) -> bytes:
     if plan["form"] == "wav":
         return sandbox_music.wav(plan["prompt"], plan["length"])
-    return b"".join(sandbox_audio.mp3(_tune(plan["prompt"], plan["length"])))
+    return sandbox_music.mp3(plan["prompt"], plan["length"])
 
 
 def _plan_model(request: ThreeDRequest) -> Plan:

@@ -24,7 +24,7 @@ _LOUDEST = 7  # that the table has
 _SILENT = 150  # the least of the gains, of which four steps double what a line means: quieter than that is nothing
 _SIZE_ONE = 8.75  # how loud the decoder makes a tone whose lines are as they come from the filters
 
-# Table 10 of the Huffman codes: for each pair of sizes of 0 to 7 the length of its code and the code.
+# Table 10 of the Huffman codes of ISO 11172-3, B.7: for each pair of sizes from 0 to 7 its length and its value.
 _LENGTHS = (
     "1 3 6 8 9 9 9 10",
     "3 4 6 7 8 9 8 8",
@@ -63,8 +63,6 @@ def _band(turn: float, band: int) -> list[complex]:
     middle = (2 * band + 1) * math.pi / (2 * _BANDS)
     phase = cmath.exp(-0.25j * math.pi * (2 * band + 1))
     gain = phase * _passed(turn - middle) + phase.conjugate() * _passed(turn + middle)
-    if not gain:
-        return [0j] * _LINES
     gain *= cmath.exp(-256j * turn)
     slots = [
         gain * (-1) ** (band * slot) * math.sin(math.pi / _WINDOW * (slot + 0.5)) * cmath.exp(1j * _BANDS * turn * slot)

@@ -20,7 +20,7 @@ from aig_providers.wire import Detail, HttpRequest, Post, parse_object, post_jso
 LONGEST_PROMPT, LONGEST_NEGATIVE = 1024, 255
 _MOST_SEED = 2**31
 _PICTURES = frozenset({"image/jpeg", "image/png", "image/webp"})
-_ON_ITS_WAY = frozenset({"queued", "running", "unknown"})  # the last is one whose status cannot be told just now
+_ON_ITS_WAY = ("queued", "running", "unknown")  # the last is one whose status cannot be told just now
 _MODERATED = 2008
 _NOT_FOUND = 2001
 _CODES: Mapping[int, UpstreamKind] = {

@@ -3,9 +3,11 @@
 Items:
   hook#<endpoint id>         url, events, key_id, active and why not, since when it fails; deleted ones go in time
   whsecret#<key id>          which generation of the key's secret is the current one; none is the first
-and subscribers#catalog / <tenant>, which tenants may have an endpoint that wants to know of models.
+and subscribers#catalog / <tenant>, which tenants may have an endpoint that wants to know of models, and
+catalog / seen, what was in the catalog when they were told last.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -76,6 +78,15 @@ class DynamoWebhooks:
         """The tenants whose endpoints may want to know of models: some of them may have changed their mind."""
         items = await self._table.query("pk = :pk", {":pk": _SUBSCRIBERS})
         return [item["sk"] for item in items]
+
+    async def seen_catalog(self) -> dict[str, str] | None:
+        """The day each model is switched off, by its slug. None if nobody has looked yet."""
+        item = await self._table.get("catalog", "seen")
+        found: dict[str, str] | None = json.loads(item["models"]) if item else None
+        return found
+
+    async def see_catalog(self, seen: Mapping[str, str]) -> None:
+        await self._table.put({"pk": "catalog", "sk": "seen", "models": json.dumps(seen, separators=(",", ":"))})
 
     async def _subscribe(self, endpoint: Endpoint) -> None:
         if any(wanted in _CATALOG_EVENTS for wanted in endpoint.events):

@@ -58,7 +58,7 @@ class Order:
     """What was asked for, and by whom: it does not change. Times in unix seconds.
 
     `body` is the checked body of the request, without its picture; `candidates` are keys, `provider/vendor/model`, in
-    the order in which they are to be tried. `base_url` is where the client found us. `request_id` is that of the hold.
+    the order in which they are to be tried. `media_url` is where links to its files lead, `request_id` that of the hold.
     """
 
     id: str
@@ -71,7 +71,7 @@ class Order:
     candidates: tuple[str, ...]
     body: Mapping[str, Any] = field(repr=False)
     created_at: int
-    base_url: str
+    media_url: str
     picture: str | None = None  # its media type, where one lies beside the job
     webhook_url: str | None = None
     tag: str | None = None

@@ -31,7 +31,7 @@ def expires_at(job: Job) -> int:
 def link_to(job: Job, name: str, until: int, key: bytes) -> str:
     """A URL that opens a file to whoever has it, until a time in unix seconds."""
     path = links.result_path(job.order.account_id, job.id, name)
-    return f"{job.order.base_url}/media/{path}?{links.signed_query(path, until, key)}"
+    return f"{job.order.media_url}/media/{path}?{links.signed_query(path, until, key)}"
 
 
 def links_of(job: Job, key: bytes) -> Link:

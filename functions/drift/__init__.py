@@ -1,0 +1,1 @@
+"""Tells of models that came or go."""

@@ -1,0 +1,1 @@
+"""What accounts set and see of their webhooks: secrets, endpoints, deliveries."""
