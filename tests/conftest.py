@@ -9,7 +9,7 @@ import pytest
 
 from aig import wiring
 from aig.aws import json_api
-from local.deploy import create_buckets, create_tables
+from local.deploy import create_buckets, create_machines, create_queues, create_tables
 from local.embedded import EmbeddedAws, pretend_credentials
 from local.functions import shared_environment
 from local.template import Stack, load
@@ -57,7 +57,7 @@ def deployed() -> Stack:
 
 @pytest.fixture(scope="session")
 def dynamodb(deployed: Stack) -> Iterator[str]:
-    """The endpoint of a moto with the template's tables and buckets, the functions' environment set.
+    """The endpoint of a moto with all that the template has of AWS, the functions' environment set.
 
     Accounts keep tests apart.
     """
@@ -65,11 +65,13 @@ def dynamodb(deployed: Stack) -> Iterator[str]:
     endpoint = aws.start()
     create_tables(deployed.tables, endpoint)
     create_buckets(deployed.buckets, endpoint)
+    create_queues(deployed.queues, endpoint)
+    create_machines(deployed.machines, endpoint)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in shared_environment(deployed.functions).items():
             patch.setenv(name, value)
-        patch.setenv("AIG_DYNAMODB_ENDPOINT", endpoint)
-        patch.setenv("AIG_S3_ENDPOINT", endpoint)
+        for service in ("DYNAMODB", "S3", "SQS", "STATES"):
+            patch.setenv(f"AIG_{service}_ENDPOINT", endpoint)
         patch.setenv("AIG_KEY_PEPPER", PEPPER)
         yield endpoint
     aws.stop()

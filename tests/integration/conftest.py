@@ -17,8 +17,8 @@ from tests.stripe_account import API_KEY, WEBHOOK_SECRET, StripeAccount, stripe_
 from tests.upstream import FakeUpstream, fake_upstream
 
 _SERVICES: Final = (
-    "accounts", "audio", "chat", "embeddings", "files", "images", "models", "payments", "requests", "rollup", "summary",
-    "sweeper", "text", "usage", "vision",
+    "accounts", "audio", "chat", "dispatcher", "drift", "embeddings", "files", "images", "models", "payments",
+    "requests", "rollup", "summary", "sweeper", "text", "usage", "vision", "webhooks", "webhookworker",
 )  # fmt: skip
 
 
@@ -184,3 +184,12 @@ async def rollup(deployed: Stack, container: Container, logged: Log) -> AsyncIte
     handler = Handler(deployed.functions["RollupFunction"])
     yield handler
     await handler.close()
+
+
+@pytest.fixture
+async def webhooks(deployed: Stack, container: Container, logged: Log) -> AsyncIterator[App]:
+    """The webhooks function's app, just started, on one's own machine."""
+    app = App(apps.start(deployed.functions["WebhooksFunction"], AIG_ALLOW_LOOPBACK="true"))
+    yield app
+    await app.module.queue.close()
+    await app.close()
