@@ -28,7 +28,7 @@ _STOP_SECONDS: Final = 20.0
 
 @dataclass
 class Metered:
-    """A stack that serves. `base_url` ends in /v1; `database` is where its DynamoDB is, and `key` has 10 USD behind it."""
+    """A stack that serves. `base_url` ends in /v1, `database` is where its DynamoDB is; `key` has 10 USD behind it."""
 
     child: Child
     base_url: str

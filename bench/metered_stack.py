@@ -1,5 +1,7 @@
-"""What `make run` starts, with a meter on it: `python -m bench.metered_stack FILE` writes a line of JSON to FILE for each
-submission to the sandbox and each invocation of a function.
+"""What `make run` starts, with a meter on it.
+
+`python -m bench.metered_stack FILE` writes a line of JSON to FILE for each submission to the sandbox and each invocation
+of a function.
 
 The CPU of an invocation is that of the thread that the handler runs in: our code, without the embedded AWS and without
 what a provider would do on machines of its own. It is nothing where requests share a thread, as those that stream do.
@@ -16,7 +18,7 @@ from typing import Any, TextIO
 from aig.modalities.job import Handle, State
 from aig.modalities.upstream import Upstream
 from aig_providers.sandbox_jobs import SandboxJobs
-from local import server
+from local import functions, server
 from local.template import Function
 
 Handler = Callable[[Any, Any], Any]
@@ -77,7 +79,7 @@ def count_submissions(meter: Meter) -> None:
 def main(path: Path) -> int:
     """Serves until it is told to stop; returns the exit code."""
     with path.open("w", encoding="utf-8") as out:
-        meter, load = Meter(out), server.load_handler
+        meter, load = Meter(out), functions.load_handler
 
         def load_metered(function: Function) -> Handler:
             return meter.metered(function.handler.split(".")[1], load(function))
