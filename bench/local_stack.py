@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +26,26 @@ _START_SECONDS: Final = 120.0
 _STOP_SECONDS: Final = 20.0
 
 
+class Lines:
+    """A file of JSON that another process writes line by line."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen = 0
+        self._read: list[dict[str, Any]] = []
+
+    def read(self) -> list[dict[str, Any]]:
+        """All of them so far; the same list each time."""
+        with self._path.open(encoding="utf-8") as lines:
+            lines.seek(self._seen)
+            for line in iter(lines.readline, ""):
+                if not line.endswith("\n"):
+                    break
+                self._read.append(json.loads(line))
+                self._seen += len(line.encode())
+        return self._read
+
+
 @dataclass
 class Metered:
     """A stack that serves. `base_url` ends in /v1, `database` is where its DynamoDB is; `key` has 10 USD behind it."""
@@ -34,10 +54,8 @@ class Metered:
     base_url: str
     database: str
     environ: Mapping[str, str]
-    meter: Path
+    meter: Lines
     key: str = KEY
-    _seen: int = 0
-    _notes: list[dict[str, Any]] = field(default_factory=list)
 
     def container(self) -> Container:
         """Ports to what it stores. The caller closes it."""
@@ -45,14 +63,7 @@ class Metered:
 
     def notes(self) -> list[dict[str, Any]]:
         """All lines of the meter so far."""
-        with self.meter.open(encoding="utf-8") as lines:
-            lines.seek(self._seen)
-            for line in iter(lines.readline, ""):
-                if not line.endswith("\n"):
-                    break
-                self._notes.append(json.loads(line))
-                self._seen += len(line.encode())
-        return self._notes
+        return self.meter.read()
 
     def alive(self) -> bool:
         return self.child.process.poll() is None
@@ -74,7 +85,7 @@ def metered(template: Stack, cpu: int | None, **variables: str) -> Iterator[Mete
             base_url = _until(said, child, r"Base URL +(\S+)")
             _until(said, child, r"^(print\(\))")
             environ = {**environ, **template.functions["JobWorkerFunction"].environment}
-            yield Metered(child, base_url, database, environ, meter)
+            yield Metered(child, base_url, database, environ, Lines(meter))
         finally:
             _stop(child)
 

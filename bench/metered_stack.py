@@ -1,7 +1,7 @@
 """What `make run` starts, with a meter on it.
 
-`python -m bench.metered_stack FILE` writes a line of JSON to FILE for each submission to the sandbox and each invocation
-of a function.
+`python -m bench.metered_stack FILE` writes a line of JSON to FILE for each submission to the sandbox and for each
+invocation of a function.
 
 The CPU of an invocation is that of the thread that the handler runs in: our code, without the embedded AWS and without
 what a provider would do on machines of its own. It is nothing where requests share a thread, as those that stream do.
