@@ -23,6 +23,7 @@ from bench import report, stack
 from bench.job_books import Books, audit
 from bench.local_stack import Metered, metered
 from bench.measure import percentile
+from bench.metered_stack import COUNTING
 from bench.processes import ROOT, BenchError, cpus
 from local.errors import StartError
 from tests.dynamodb_local import DynamoDBLocal
@@ -55,6 +56,8 @@ class Load:
     ended: dict[str, float] = field(default_factory=dict)
     submissions: Counter[str] = field(default_factory=Counter)
     steps: dict[str, list[float]] = field(default_factory=dict)  # CPU-ms of each invocation
+    asks: Counter[tuple[str, str]] = field(default_factory=Counter)  # of AWS, by function and operation
+    units: Counter[tuple[str, str]] = field(default_factory=Counter)  # of DynamoDB
     wall_s: float = 0.0
     cpu_s: float = 0.0
 
@@ -101,7 +104,11 @@ async def run(running: Metered, count: int, at_once: int) -> Load:
         if note["what"] == "submitted":
             load.submissions[note["job"]] += 1
             load.submitted.setdefault(note["job"], note["at"])
-        elif note["what"] == "invoked":
+        elif note["what"] == "asked":
+            name = note["function"], f"{note['service']} {note['operation']}"
+            load.asks[name] += 1
+            load.units[name] += note["units"]
+        else:
             step = f"{note['function']} {note['step']}" if note["job"] else note["function"]
             load.steps.setdefault(step, []).append(note["cpu_ms"])
     return load
@@ -199,6 +206,8 @@ def text(done: Run, count: int, load_before: float) -> str:
     parts.append(report.table(["", "p50", "p95", "most"], rows))
     parts += ["**CPU** for each job", _cpu(alone, many)]
     parts += ["**What our functions take**, by step", _steps(many)]
+    if many.asks:
+        parts += ["**What is asked of AWS**, and the units that DynamoDB Local counts", _asks(many)]
     before, most, after = done.memory_mb
     parts.append(f"**Memory** of the whole stack: {before:.0f} MB before, at most {most:.0f} MB, {after:.0f} MB after.")
     parts += ["**The books**", books.text(many.submissions)]
@@ -223,6 +232,15 @@ def _steps(load: Load) -> str:
     return report.table(["", "invocations a job", "CPU-ms p50", "p95"], rows)
 
 
+def _asks(load: Load) -> str:
+    jobs = len(load.asked)
+    rows = [
+        [function, operation, f"{count / jobs:.2f}", f"{load.units[function, operation] / jobs:.2f}"]
+        for (function, operation), count in sorted(load.asks.items())
+    ]
+    return report.table(["function", "operation", "requests a job", "units a job"], rows)
+
+
 @contextlib.contextmanager
 def started(dynamodb_local: bool) -> Iterator[tuple[Metered, str]]:
     pinned = cpus()
@@ -231,7 +249,7 @@ def started(dynamodb_local: bool) -> Iterator[tuple[Metered, str]]:
         if dynamodb_local:
             emulator = DynamoDBLocal()
             running.callback(emulator.stop)
-            variables, database = {"AIG_DYNAMODB_ENDPOINT": emulator.endpoint}, "DynamoDB Local"
+            variables, database = {"AIG_DYNAMODB_ENDPOINT": emulator.endpoint, COUNTING: "1"}, "DynamoDB Local"
         tell("starting the local stack")
         yield running.enter_context(metered(stack.template(), pinned[1] if pinned else None, **variables)), database
 

@@ -8,13 +8,16 @@ what a provider would do on machines of its own. It is nothing where requests sh
 """
 
 import json
+import os
 import sys
 import threading
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
 
+from aig.aws.json_api import JsonApi
 from aig.modalities.job import Handle, State
 from aig.modalities.upstream import Upstream
 from aig_providers.sandbox_jobs import SandboxJobs
@@ -22,6 +25,8 @@ from local import functions, server
 from local.template import Function
 
 Handler = Callable[[Any, Any], Any]
+COUNTING: Final = "BENCH_COUNT"  # the variable that has requests to AWS noted too
+_FUNCTION: ContextVar[str] = ContextVar("function", default="")
 
 
 class Meter:
@@ -43,6 +48,7 @@ class Meter:
         def invoked(event: Any, context: Any) -> Any:
             began, cpu = time.time(), time.thread_time()
             answer: Any = None
+            _FUNCTION.set(name)
             try:
                 answer = handler(event, context)
             finally:
@@ -76,6 +82,23 @@ def count_submissions(meter: Meter) -> None:
     SandboxJobs.submit = submitted  # type: ignore[method-assign]
 
 
+def count_requests(meter: Meter) -> None:
+    """Has each request to a service of AWS noted, with the units that DynamoDB says it took."""
+    call = JsonApi.call
+
+    async def counted(
+        self: JsonApi, operation: str, request: dict[str, Any], *args: Any, **more: Any
+    ) -> dict[str, Any]:
+        told = {"ReturnConsumedCapacity": "TOTAL"} if self._service == "dynamodb" else {}
+        answer = await call(self, operation, {**request, **told}, *rest)
+        consumed = answer.get("ConsumedCapacity") or []
+        units = sum(one["CapacityUnits"] for one in (consumed if isinstance(consumed, list) else [consumed]))
+        meter.note(what="asked", function=_FUNCTION.get(), service=self._service, operation=operation, units=units)
+        return answer
+
+    JsonApi.call = counted  # type: ignore[method-assign]
+
+
 def main(path: Path) -> int:
     """Serves until it is told to stop; returns the exit code."""
     with path.open("w", encoding="utf-8") as out:
@@ -86,6 +109,8 @@ def main(path: Path) -> int:
 
         vars(server)["load_handler"] = load_metered
         count_submissions(meter)
+        if os.environ.get(COUNTING):
+            count_requests(meter)
         return server.main()
 
 
