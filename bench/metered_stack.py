@@ -70,8 +70,8 @@ class Meter:
 
 
 def count_submissions(meter: Meter) -> None:
-    """Has the sandbox note whom it is asked to work for."""
-    submit = SandboxJobs.submit
+    """Has the sandbox note whom it is asked to work for, and the CPU that its files take."""
+    submit, make = SandboxJobs.submit, SandboxJobs._made
 
     async def submitted(
         self: SandboxJobs[Any], upstream: Upstream, request: Any, reference: str, stage: Handle | None
@@ -79,16 +79,21 @@ def count_submissions(meter: Meter) -> None:
         meter.note(what="submitted", job=reference)
         return await submit(self, upstream, request, reference, stage)
 
+    def made(self: SandboxJobs[Any], handle: Handle) -> bytes:
+        cpu = time.thread_time()
+        file = make(self, handle)
+        meter.note(what="made", cpu_ms=(time.thread_time() - cpu) * 1000)
+        return file
+
     SandboxJobs.submit = submitted  # type: ignore[method-assign]
+    SandboxJobs._made = made  # type: ignore[method-assign]
 
 
 def count_requests(meter: Meter) -> None:
     """Has each request to a service of AWS noted, with the units that DynamoDB says it took."""
     call = JsonApi.call
 
-    async def counted(
-        self: JsonApi, operation: str, request: dict[str, Any], *args: Any, **more: Any
-    ) -> dict[str, Any]:
+    async def counted(self: JsonApi, operation: str, request: dict[str, Any], *rest: Any) -> dict[str, Any]:
         told = {"ReturnConsumedCapacity": "TOTAL"} if self._service == "dynamodb" else {}
         answer = await call(self, operation, {**request, **told}, *rest)
         consumed = answer.get("ConsumedCapacity") or []
