@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-from bench import imports, measure, report, stack, translation, wallets
+from bench import imports, jobs, measure, report, stack, translation, wallets, webhooks
 from bench.processes import ROOT, BenchError, cpus
 from bench.quality import report as quality
 from bench.stack import NoDatabase, Target
@@ -67,6 +67,10 @@ def main(arguments: list[str]) -> int:
     """Returns the exit code."""
     if arguments[:1] == ["wallets"]:
         return wallets.main(arguments[1:])
+    if arguments[:1] == ["jobs"]:
+        return jobs.main(arguments[1:])
+    if arguments[:1] == ["webhooks"]:
+        return webhooks.main(arguments[1:])
     if arguments[:1] == ["quality"]:
         return quality.main(arguments[1:])
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)

@@ -28,7 +28,9 @@ async def differences(container: Container, account_id: str) -> list[str]:
     rows: list[dict[str, Any]] = []
     for tenant in tenants:
         rows += await container.table.query("pk = :pk", {":pk": tenant}, consistent=True)
-    losses = await container.table.query("pk = :pk", {":pk": PLATFORM}, consistent=True)
+    losses = await container.table.query(
+        "pk = :pk AND begins_with(sk, :loss)", {":pk": PLATFORM, ":loss": "loss#"}, consistent=True
+    )
     rows += [row for row in losses if row["account_id"] in tenants]
     return [
         *violations(rows, since=now - HOLDS_KEPT_S),

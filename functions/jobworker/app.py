@@ -11,7 +11,7 @@ from aig import wiring
 from aig.aws.jobs import DynamoJobs
 from aig.jobs import failures
 from aig.jobsteps import MOST_BYTES, Next, Opened, Steps
-from aig.modalities.job import Inline, Linked
+from aig.modalities.job import Inline, Made, Source
 from aig.modalities.upstream import Upstream
 from aig_providers.registry import Registry
 from aig_providers.results import open_result
@@ -37,10 +37,13 @@ class _Here:
 
 class ProviderResults:
     @asynccontextmanager
-    async def open(self, upstream: Upstream, source: Linked | Inline) -> AsyncIterator[Opened]:
+    async def open(self, upstream: Upstream, source: Source) -> AsyncIterator[Opened]:
         """Raises UpstreamError."""
         if isinstance(source, Inline):
             yield _Here(source.data)
+            return
+        if isinstance(source, Made):
+            yield _Here(await asyncio.to_thread(source.make))
             return
         async with open_result(upstream, source, gateway.resolver, most=MOST_BYTES) as opened:
             yield opened

@@ -24,7 +24,7 @@ from aig.jobs.view import job_json, links_of
 from aig.keys import Caller
 from aig.modalities import image_header
 from aig.modalities.files import Picture
-from aig.modalities.job import Failed, Finished, Inline, JobAdapter, Linked, Stage, State, Working
+from aig.modalities.job import Failed, Finished, JobAdapter, Source, Stage, State, Working
 from aig.modalities.media.kinds import sniffed
 from aig.modalities.upstream import Upstream
 from aig.modalities.usage import Usage
@@ -76,7 +76,7 @@ class Written(Protocol):
 class Results(Protocol):
     """Where files come from. Raises UpstreamError."""
 
-    def open(self, upstream: Upstream, source: Linked | Inline) -> AbstractAsyncContextManager[Opened]: ...
+    def open(self, upstream: Upstream, source: Source) -> AbstractAsyncContextManager[Opened]: ...
 
 
 class ResultFiles(Protocol):

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from aig.aws.wallets import PLATFORM
 from aig.wiring import Container
 from ops import reconcile
 from tests.apps import App, Handler
@@ -104,6 +105,23 @@ async def test_a_hold_that_nobody_swept_is_named(chat: App, container: Container
     found = await reconcile.differences(await later(container, 3600), account.id)
     assert any("past its time" in difference for difference in found)
     await container.table.update(account.id, hold["sk"], "REMOVE expiry_bucket", {})
+
+
+async def test_jobs_leave_more_with_the_platform_than_losses(chat: App, container: Container) -> None:
+    account = await an_account(container)
+    await chat.ask(account, model="sandbox/fail-500")
+    rows = await container.table.query("pk = :pk AND begins_with(sk, :hold)", {":pk": account.id, ":hold": "hold#"})
+    loss = {
+        "account_id": account.id,
+        "request_id": rows[0]["sk"].partition("#")[2],
+        "reason": "abandoned_job",
+        "created_at": int(container.clock.now()),
+    }
+    await container.table.put({"pk": PLATFORM, "sk": "loss#txn_1", **loss})
+    await container.table.put({"pk": PLATFORM, "sk": "slots#sandbox", "used": 1})
+    assert await reconcile.differences(container, account.id) == []
+    await container.table.put({"pk": PLATFORM, "sk": "loss#txn_2", **loss})
+    assert "2 losses for abandoned_job" in (await reconcile.differences(container, account.id))[0]
 
 
 async def test_no_such_account(container: Container) -> None:

@@ -3,7 +3,7 @@
 Their handles are all that there is of them, so that nothing needs to be kept anywhere.
 """
 
-import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 from aig.clock import Clock
 from aig.errors import UpstreamError
 from aig.modalities.files import fingerprint
-from aig.modalities.job import Failed, Finished, Handle, Inline, State, Working
+from aig.modalities.job import Failed, Finished, Handle, Made, State, Working
 from aig.modalities.music import MusicRequest
 from aig.modalities.three_d import ThreeDRequest
 from aig.modalities.upstream import Upstream
@@ -28,6 +28,8 @@ Plan = Mapping[str, Any]
 FAILING = "video-fail"
 VIDEO_S, MUSIC_S = 5, 10
 USUAL_LINES, LONGEST_SIDE = 360, 3840
+# Several threads that do nothing but compute are no faster together, and leave nothing for those that answer requests.
+_ONE_AT_A_TIME = threading.Lock()
 _MOST_SHOWN = 120  # characters of a prompt: a handle is small, whatever they are
 
 
@@ -153,8 +155,11 @@ class SandboxJobs(Generic[RequestT]):
             return Working(handle, done)
         if upstream.model_id == FAILING:
             return Failed("unavailable")
-        made = await asyncio.to_thread(self._craft.made, handle)
-        return Finished([Inline(made)], usage(upstream.model_id))
+        return Finished([Made(lambda: self._made(handle))], usage(upstream.model_id))
+
+    def _made(self, handle: Handle) -> bytes:
+        with _ONE_AT_A_TIME:
+            return self._craft.made(handle)
 
     async def cancel(self, upstream: Upstream, handle: Handle) -> None:
         """There is nothing to stop."""

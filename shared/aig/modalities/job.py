@@ -1,6 +1,6 @@
 """What video, music and 3D have in common: a provider takes a job on, tells how it goes, and has files at its end."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -33,6 +33,16 @@ class Inline:
 
 
 @dataclass(frozen=True, slots=True)
+class Made:
+    """A file of the result that nobody makes before it is wanted: `make` takes a while, and may be called again."""
+
+    make: Callable[[], bytes] = field(repr=False)
+
+
+Source = Linked | Inline | Made
+
+
+@dataclass(frozen=True, slots=True)
 class Working:
     """It is being made. `progress` is from 0 to 100 where the provider tells it."""
 
@@ -52,7 +62,7 @@ class Stage:
 class Finished:
     """At least one file, the result itself first; `usage` of the whole job, its earlier stages not counted."""
 
-    files: Sequence[Linked | Inline]
+    files: Sequence[Source]
     usage: Usage
 
 

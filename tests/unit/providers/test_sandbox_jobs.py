@@ -8,7 +8,7 @@ import pytest
 
 from aig.errors import UpstreamError
 from aig.modalities.files import Picture
-from aig.modalities.job import MAX_HANDLE_BYTES, Failed, Finished, Handle, Inline, State, Working
+from aig.modalities.job import MAX_HANDLE_BYTES, Failed, Finished, Handle, Made, State, Working
 from aig.modalities.media import audio, mp4
 from aig.modalities.music import MusicRequest
 from aig.modalities.three_d import ThreeDRequest
@@ -72,8 +72,8 @@ async def made(operation: str, request: Any = None, model: str = "sandbox") -> F
 
 def file_of(state: Finished) -> bytes:
     (file,) = state.files
-    assert isinstance(file, Inline)
-    return file.data
+    assert isinstance(file, Made)
+    return file.make()
 
 
 @each_job
