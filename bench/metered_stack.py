@@ -101,7 +101,7 @@ def count_requests(meter: Meter) -> None:
         meter.note(what="asked", function=_FUNCTION.get(), service=self._service, operation=operation, units=units)
         return answer
 
-    JsonApi.call = counted  # type: ignore[method-assign]
+    JsonApi.call = counted  # type: ignore[method-assign, assignment]
 
 
 def main(path: Path) -> int:

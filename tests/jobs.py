@@ -17,7 +17,7 @@ from aig.jobs.job import Job
 from aig.jobs.kinds import OPERATIONS, request
 from aig.jobsteps import Next, ResultLost, Steps
 from aig.keys import Caller, parse
-from aig.modalities.job import Finished, Handle, Inline, JobKind, Linked, State, Working
+from aig.modalities.job import Finished, Handle, Inline, JobKind, Linked, Made, Source, State, Working
 from aig.modalities.upstream import Timeouts, Upstream
 from aig.modalities.usage import Usage
 from aig.money.pricing import Prices
@@ -146,9 +146,11 @@ class Downloads:
     opened: list[str] = field(default_factory=list)
 
     @asynccontextmanager
-    async def open(self, upstream: Upstream, source: Linked | Inline) -> AsyncIterator[Here]:
+    async def open(self, upstream: Upstream, source: Source) -> AsyncIterator[Here]:
         if isinstance(source, Inline):
             data: bytes | Exception = source.data
+        elif isinstance(source, Made):
+            data = source.make()
         else:
             self.opened.append(source.url)
             data = self.there[source.url]
