@@ -20,6 +20,8 @@ MADE = "${MediaBucket.Arn}/media/*"
 LIST_ANSWERS = ("s3:ListBucket", "CacheBucket.Arn")  # without it S3 answers 403, not 404, for what is not there
 SECRET = "Secret"
 FAILURES = "SweeperFailures.Arn"
+JOBS = "JobQueue.Arn"
+MACHINE = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:${AWS::StackName}-job"
 USAGE = "UsageTable.Arn"
 STREAM = "CoreTable.StreamArn"
 # ListStreams tells of all streams of a table; Lambda makes no event source mapping without it.
@@ -63,6 +65,41 @@ ALLOWED: Mapping[str, set[tuple[str, str]]] = {
         ("s3:PutObject", UPLOADED),
         ("secretsmanager:GetSecretValue", SECRET),
     },
+    "GenerationsFunctionRole": {
+        ("dynamodb:GetItem", TABLE),
+        ("dynamodb:PutItem", TABLE),
+        ("dynamodb:Query", TABLE),
+        ("dynamodb:UpdateItem", TABLE),
+        ("s3:GetObject", UPLOADED),
+        ("s3:ListBucket", "MediaBucket.Arn"),
+        ("s3:PutObject", UPLOADED),
+        ("secretsmanager:GetSecretValue", SECRET),
+        ("sqs:SendMessage", JOBS),
+    },
+    "JobsFunctionRole": {
+        ("dynamodb:GetItem", TABLE),
+        ("dynamodb:Query", TABLE),
+        ("dynamodb:UpdateItem", TABLE),
+        ("secretsmanager:GetSecretValue", SECRET),
+    },
+    "JobWorkerFunctionRole": {
+        ("dynamodb:GetItem", TABLE),
+        ("dynamodb:PutItem", REQUESTS),
+        ("dynamodb:PutItem", TABLE),
+        ("dynamodb:Query", TABLE),
+        ("dynamodb:UpdateItem", TABLE),
+        ("s3:AbortMultipartUpload", MADE),
+        ("s3:GetObject", MADE),
+        ("s3:GetObject", UPLOADED),
+        ("s3:ListBucket", "MediaBucket.Arn"),
+        ("s3:PutObject", MADE),
+        ("secretsmanager:GetSecretValue", SECRET),
+        ("sqs:DeleteMessage", JOBS),
+        ("sqs:GetQueueAttributes", JOBS),
+        ("sqs:ReceiveMessage", JOBS),
+        ("states:StartExecution", MACHINE),
+    },
+    "JobMachineRole": {("lambda:InvokeFunction", "JobWorkerFunction.Arn")},
     "ModelsFunctionRole": {
         ("dynamodb:GetItem", TABLE),
         ("dynamodb:Query", TABLE),
@@ -118,12 +155,15 @@ ALLOWED: Mapping[str, set[tuple[str, str]]] = {
         ("dynamodb:Query", INDEX),
         ("dynamodb:UpdateItem", TABLE),
         ("sqs:SendMessage", FAILURES),
+        ("sqs:SendMessage", JOBS),
     },
 }
 MANAGED = {
     "ChatFunctionRole": [BASIC, XRAY],
     "EmbeddingsFunctionRole": [BASIC, XRAY],
     **{f"{family}FunctionRole": [BASIC, XRAY] for family in ("Audio", "Files", "Images", "Text", "Vision")},
+    **{f"{family}FunctionRole": [BASIC, XRAY] for family in ("Generations", "Jobs", "JobWorker")},
+    "JobMachineRole": [],
     "ModelsFunctionRole": [BASIC, XRAY],
     "AccountsFunctionRole": [BASIC, XRAY],
     "RequestsFunctionRole": [BASIC, XRAY],
@@ -189,9 +229,10 @@ def test_managed_policies_are_logs_and_traces_only(resources: Resources, role: s
 
 
 @pytest.mark.parametrize("role", sorted(ALLOWED))
-def test_only_lambda_takes_the_role(resources: Resources, role: str) -> None:
+def test_only_lambda_or_the_machine_takes_the_role(resources: Resources, role: str) -> None:
     (statement,) = resources[role]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
-    assert statement["Principal"] == {"Service": ["lambda.amazonaws.com"]}
+    service = "states" if role == "JobMachineRole" else "lambda"
+    assert statement["Principal"] == {"Service": [f"{service}.amazonaws.com"]}
 
 
 def test_only_this_api_and_this_rule_invoke_the_functions(resources: Resources) -> None:
