@@ -1,6 +1,6 @@
 """Jobs in a world whose time the test moves, and a provider of videos that says what it is told to say."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
@@ -162,6 +162,19 @@ class Downloads:
                 yield data[at : at + 65_536]
 
         yield Here(data[:4096], pieces())
+
+
+class Lane:
+    """A queue that keeps what it is sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[Mapping[str, Any]] = []
+
+    async def send(self, body: Mapping[str, Any], delay_s: int = 0) -> None:
+        self.sent.append(body)
+
+    async def send_all(self, bodies: Sequence[Mapping[str, Any]]) -> None:
+        self.sent += bodies
 
 
 class Shop:

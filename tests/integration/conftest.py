@@ -15,15 +15,16 @@ from local.template import Stack
 from tests import apps
 from tests.apps import App, Handler
 from tests.builders import PROVIDER_KEY, SECRETS, Account, an_account
-from tests.jobs import MAKER, SPARE, Shop
+from tests.jobs import MAKER, SPARE, Lane, Shop
 from tests.logs import Log
 from tests.stripe_account import API_KEY, WEBHOOK_SECRET, StripeAccount, stripe_account
 from tests.unit.clock import FixedClock
 from tests.upstream import FakeUpstream, fake_upstream
 
 _SERVICES: Final = (
-    "accounts", "audio", "chat", "dispatcher", "drift", "embeddings", "files", "images", "models", "payments",
-    "requests", "rollup", "summary", "sweeper", "text", "usage", "vision", "webhooks", "webhookworker",
+    "accounts", "audio", "chat", "dispatcher", "drift", "embeddings", "files", "generations", "images", "jobs",
+    "jobworker", "models", "payments", "requests", "rollup", "summary", "sweeper", "text", "usage", "vision",
+    "webhooks", "webhookworker",
 )  # fmt: skip
 
 
@@ -106,6 +107,23 @@ async def images(deployed: Stack, container: Container, logged: Log) -> AsyncIte
 async def files(deployed: Stack, container: Container, logged: Log) -> AsyncIterator[App]:
     """The files function's app, just started."""
     app = App(apps.start(deployed.functions["FilesFunction"]))
+    yield app
+    await app.close()
+
+
+@pytest.fixture
+async def generations(deployed: Stack, container: Container, logged: Log) -> AsyncIterator[App]:
+    """The generations function's app, just started; `module.queue` keeps what it sends to the worker."""
+    app = App(module := apps.start(deployed.functions["GenerationsFunction"]))
+    module.queue = Lane()  # type: ignore[attr-defined]
+    yield app
+    await app.close()
+
+
+@pytest.fixture
+async def jobs(deployed: Stack, container: Container, logged: Log) -> AsyncIterator[App]:
+    """The jobs function's app, just started."""
+    app = App(apps.start(deployed.functions["JobsFunction"]))
     yield app
     await app.close()
 

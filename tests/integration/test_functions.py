@@ -136,7 +136,7 @@ class TestEventFiles:
 
     async def test_sweeper(self, deployed: Stack, container: Container, logged: Log) -> None:
         sweeper = Handler(deployed.functions["SweeperFunction"])
-        assert await sweeper.invoke(event("sweeper")) == {"voided": 0}
+        assert await sweeper.invoke(event("sweeper")) == {"voided": 0, "brought": 0}
         await sweeper.close()
 
 

@@ -17,7 +17,7 @@ from aig.ports import StoreBusy
 from aig.sweep import see_to_jobs, sweep
 from tests.builders import Account
 from tests.integration.operations import PICTURE
-from tests.jobs import COST, UPSTREAM, VIDEO, Shop, done, failed, losses, spent
+from tests.jobs import COST, UPSTREAM, VIDEO, Lane, Shop, done, failed, losses, spent
 from tests.unit.clock import FixedClock
 
 UNAVAILABLE = UpstreamError("unavailable", status=503)
@@ -209,21 +209,11 @@ class TestRaces:
         assert len(await shop.events(buyer.id)) == 1
 
 
-class Lane:
-    """A queue that keeps what it is sent."""
-
-    def __init__(self) -> None:
-        self.sent: list[Any] = []
-
-    async def send(self, body: Any, delay_s: int = 0) -> None:
-        self.sent.append(body)
-
-
 class TestTheSweeper:
     async def brought(self, shop: Shop, job: Job) -> list[Any]:
         """What the sweeper brings of this job now."""
         lane = Lane()
-        await see_to_jobs(shop.jobs, lane, shop.clock)  # type: ignore[arg-type]
+        await see_to_jobs(shop.jobs, lane, shop.clock)
         return [body for body in lane.sent if body["job_id"] == job.id]
 
     async def test_a_job_whose_message_was_lost_is_brought_again(self, shop: Shop, buyer: Account) -> None:

@@ -23,6 +23,8 @@ HTTP = {
     "text": "TextFunction",
     "vision": "VisionFunction",
     "files": "FilesFunction",
+    "generations": "GenerationsFunction",
+    "jobs": "JobsFunction",
     "models": "ModelsFunction",
     "payments": "PaymentsFunction",
     "usage": "UsageFunction",
@@ -84,6 +86,7 @@ class TestHttpEvents:
         ("audio", "sandbox/speech"),
         ("text", "sandbox/rerank"),
         ("vision", "sandbox/ocr"),
+        ("generations", "sandbox/video"),
     ],
 )
 def test_a_call_is_to_a_sandbox_model(family: str, model: str) -> None:
@@ -110,6 +113,12 @@ def test_the_roll_up_is_brought_what_its_filter_lets_pass(stack: Stack) -> None:
     (record,) = _event("rollup")["Records"]
     assert passes(record, mapping.filters)
     assert entry(load(record["dynamodb"]["NewImage"])).amount == 8400
+
+
+def test_the_job_worker_is_brought_what_an_order_sends() -> None:
+    (record,) = _event("jobworker")["Records"]
+    assert record["eventSource"] == "aws:sqs"
+    assert json.loads(record["body"]).keys() == {"tenant", "job_id"}
 
 
 @pytest.mark.parametrize("family", ["drift", "summary", "sweeper"])

@@ -20,6 +20,9 @@ FAMILIES = {
     "TextFunction": "text",
     "VisionFunction": "vision",
     "FilesFunction": "files",
+    "GenerationsFunction": "generations",
+    "JobsFunction": "jobs",
+    "JobWorkerFunction": "jobworker",
     "ModelsFunction": "models",
     "PaymentsFunction": "payments",
     "DispatcherFunction": "dispatcher",
@@ -31,12 +34,22 @@ FAMILIES = {
     "WebhooksFunction": "webhooks",
     "WebhookWorkerFunction": "webhookworker",
 }
-SEND_WEBHOOKS = {
-    "DispatcherFunction": {"AIG_WEBHOOK_QUEUE"},
-    "WebhooksFunction": {"AIG_WEBHOOK_QUEUE"},
-    "WebhookWorkerFunction": {"AIG_WEBHOOK_QUEUE", "AIG_WEBHOOK_MACHINE"},
-}
 TAKE_FILES = {"ImagesFunction", "AudioFunction", "VisionFunction"}
+HAVE_FILES = {"FilesFunction", "GenerationsFunction", "JobWorkerFunction"}
+MACHINE = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:${AWS::StackName}"
+OF_THEIR_OWN = {
+    "ImagesFunction": {"AIG_MEDIA_URL": {"Ref": "MediaUrl"}},
+    "GenerationsFunction": {"AIG_JOB_QUEUE": {"Ref": "JobQueue"}, "AIG_MEDIA_URL": {"Ref": "MediaUrl"}},
+    "SweeperFunction": {"AIG_JOB_QUEUE": {"Ref": "JobQueue"}},
+    # The machine names the function: by its own reference each would wait for the other.
+    "JobWorkerFunction": {"AIG_JOB_MACHINE": {"Fn::Sub": f"{MACHINE}-job"}},
+    "DispatcherFunction": {"AIG_WEBHOOK_QUEUE": {"Ref": "WebhookQueue"}},
+    "WebhooksFunction": {"AIG_WEBHOOK_QUEUE": {"Ref": "WebhookQueue"}},
+    "WebhookWorkerFunction": {
+        "AIG_WEBHOOK_QUEUE": {"Ref": "WebhookQueue"},
+        "AIG_WEBHOOK_MACHINE": {"Fn::Sub": f"{MACHINE}-webhook"},
+    },
+}
 BEHIND_WEB_ADAPTER = {"ChatFunction", "EmbeddingsFunction", "TextFunction"} | TAKE_FILES
 LAYERS = ("DependenciesLayer", "ProvidersLayer", "SharedLayer")
 ENVIRONMENT = {
@@ -95,8 +108,10 @@ class TestEveryFunction:
     def test_environment(self, functions: Functions, name: str, family: str) -> None:
         variables = functions[name]["Environment"]["Variables"]
         own = WEB_ADAPTER.keys() | CACHE.keys() if name in BEHIND_WEB_ADAPTER else set()
-        files = {"AIG_MEDIA_BUCKET"} if name in TAKE_FILES | {"FilesFunction"} else set()
-        assert variables.keys() == ENVIRONMENT | own | files | SEND_WEBHOOKS.get(name, set())
+        files = {"AIG_MEDIA_BUCKET"} if name in TAKE_FILES | HAVE_FILES else set()
+        others = OF_THEIR_OWN.get(name, {})
+        assert variables.keys() == ENVIRONMENT | own | files | others.keys()
+        assert {key: variables[key] for key in others} == others
         assert all(variables[key] == {"Ref": "MediaBucket"} for key in files)
         assert {key: variables[key] for key in CACHE if key in own} == (CACHE if own else {})
         assert variables["AIG_CORE_TABLE"] == {"Ref": "CoreTable"}
@@ -125,6 +140,9 @@ def test_memory_and_timeouts(stack: Stack) -> None:
         "TextFunction": (1024, 900),
         "VisionFunction": (1024, 900),
         "FilesFunction": (1024, 29),
+        "GenerationsFunction": (1024, 29),
+        "JobsFunction": (1024, 29),
+        "JobWorkerFunction": (1024, 900),
         "ModelsFunction": (1024, 29),
         "RequestsFunction": (1024, 29),
         "PaymentsFunction": (1024, 29),
@@ -235,6 +253,6 @@ def test_access_logs_expire(resources: Resources) -> None:
 
 def test_alarms_are_asked_for(resources: Resources) -> None:
     paid = {name for name, r in resources.items() if r["Type"] in {"AWS::CloudWatch::Alarm", "AWS::SNS::Topic"}}
-    alarms = {"GatewayErrors", "Payment", "ProviderKey", "Rollup", "Summary", "Sweeper", "Webhook"}
+    alarms = {"GatewayErrors", "Job", "Payment", "ProviderKey", "Rollup", "Summary", "Sweeper", "Webhook"}
     assert paid == {"AlarmTopic", *(f"{name}Alarm" for name in alarms)}
     assert {resources[name]["Condition"] for name in paid} == {"HasAlarms"}

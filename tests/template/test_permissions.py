@@ -20,6 +20,7 @@ MADE = "${MediaBucket.Arn}/media/*"
 LIST_ANSWERS = ("s3:ListBucket", "CacheBucket.Arn")  # without it S3 answers 403, not 404, for what is not there
 SECRET = "Secret"
 FAILURES = "SweeperFailures.Arn"
+JOBS = "JobQueue.Arn"
 USAGE = "UsageTable.Arn"
 STREAM = "CoreTable.StreamArn"
 WEBHOOKS = "WebhookQueue.Arn"
@@ -67,6 +68,41 @@ ALLOWED: Mapping[str, set[tuple[str, str]]] = {
         ("s3:PutObject", UPLOADED),
         ("secretsmanager:GetSecretValue", SECRET),
     },
+    "GenerationsFunctionRole": {
+        ("dynamodb:GetItem", TABLE),
+        ("dynamodb:PutItem", TABLE),
+        ("dynamodb:Query", TABLE),
+        ("dynamodb:UpdateItem", TABLE),
+        ("s3:GetObject", UPLOADED),
+        ("s3:ListBucket", "MediaBucket.Arn"),
+        ("s3:PutObject", UPLOADED),
+        ("secretsmanager:GetSecretValue", SECRET),
+        ("sqs:SendMessage", JOBS),
+    },
+    "JobsFunctionRole": {
+        ("dynamodb:GetItem", TABLE),
+        ("dynamodb:Query", TABLE),
+        ("dynamodb:UpdateItem", TABLE),
+        ("secretsmanager:GetSecretValue", SECRET),
+    },
+    "JobWorkerFunctionRole": {
+        ("dynamodb:GetItem", TABLE),
+        ("dynamodb:PutItem", REQUESTS),
+        ("dynamodb:PutItem", TABLE),
+        ("dynamodb:Query", TABLE),
+        ("dynamodb:UpdateItem", TABLE),
+        ("s3:AbortMultipartUpload", MADE),
+        ("s3:GetObject", MADE),
+        ("s3:GetObject", UPLOADED),
+        ("s3:ListBucket", "MediaBucket.Arn"),
+        ("s3:PutObject", MADE),
+        ("secretsmanager:GetSecretValue", SECRET),
+        ("sqs:DeleteMessage", JOBS),
+        ("sqs:GetQueueAttributes", JOBS),
+        ("sqs:ReceiveMessage", JOBS),
+        ("states:StartExecution", MACHINE.format("job")),
+    },
+    "JobMachineRole": {("lambda:InvokeFunction", "JobWorkerFunction.Arn")},
     "ModelsFunctionRole": {
         ("dynamodb:GetItem", TABLE),
         ("dynamodb:Query", TABLE),
@@ -156,12 +192,15 @@ ALLOWED: Mapping[str, set[tuple[str, str]]] = {
         ("dynamodb:Query", INDEX),
         ("dynamodb:UpdateItem", TABLE),
         ("sqs:SendMessage", FAILURES),
+        ("sqs:SendMessage", JOBS),
     },
 }
 MANAGED = {
     "ChatFunctionRole": [BASIC, XRAY],
     "EmbeddingsFunctionRole": [BASIC, XRAY],
     **{f"{family}FunctionRole": [BASIC, XRAY] for family in ("Audio", "Files", "Images", "Text", "Vision")},
+    **{f"{family}FunctionRole": [BASIC, XRAY] for family in ("Generations", "Jobs", "JobWorker")},
+    "JobMachineRole": [],
     "ModelsFunctionRole": [BASIC, XRAY],
     "AccountsFunctionRole": [BASIC, XRAY],
     "RequestsFunctionRole": [BASIC, XRAY],

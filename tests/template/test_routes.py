@@ -1,5 +1,6 @@
 """The routes of the REST API, and which of them really stream."""
 
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,6 +31,13 @@ ROUTES = {
     "/v1/uploads": "FilesFunction",
     "/media/{account}/{name}": "FilesFunction",
     "/media/{account}/{job}/{name}": "FilesFunction",
+    "/v1/files/jobs/{job_id}/{name}": "FilesFunction",
+    "/v1/files/jobs/{job_id}/{name}/signed": "FilesFunction",
+    "/v1/videos/generations": "GenerationsFunction",
+    "/v1/audio/music": "GenerationsFunction",
+    "/v1/3d/generations": "GenerationsFunction",
+    "/v1/jobs": "JobsFunction",
+    "/v1/jobs/{job_id}": "JobsFunction",
     "/v1/events": "AccountsFunction",
     "/v1/health/providers": "ModelsFunction",
     "/v1/key": "AccountsFunction",
@@ -97,6 +105,13 @@ def test_every_other_route_is_buffered(body: Mapping[str, Any], path: str) -> No
 def test_a_function_ends_no_later_than_its_route(stack: Stack) -> None:
     for route in stack.routes:
         assert stack.functions[route.function].timeout <= route.timeout, route.path
+
+
+def test_no_provider_calls_us_back() -> None:
+    """J13 and J14: jobs are polled, so that there is nothing to forge and no order to get wrong."""
+    taking = {path for path in ROUTES if re.search(r"callback|webhook|hook|notif", path)}
+    assert not {path for path in taking if not path.startswith("/v1/webhook")}
+    assert [path for path in ROUTES if "{provider}" in path] == ["/v1/payments/{provider}"]  # of payments, not of jobs
 
 
 def test_a_wrong_spelling_of_the_transfer_mode_is_noticed(tmp_path: Path) -> None:
