@@ -18,7 +18,7 @@ from aig.summaries import Span
 from aig.usage import Counts
 from aig.webhooks.endpoint import Endpoint, disabled
 from aig.webhooks.payload import payload
-from ops.openapi import document
+from local.template import ROOT
 
 NOW = 1_795_000_000
 _WALLET = Wallet(available=Nano(5), held=Nano(0), low_threshold=Nano(10), era=0, low=False, exhausted=False)
@@ -59,8 +59,9 @@ def test_what_is_written_is_what_the_reference_says(event_type: EventType, data:
 
 
 def test_every_type_is_in_the_document_with_its_headers() -> None:
-    section: Mapping[str, Any] = document()["webhooks"]
-    assert section == webhooks_section()
+    section: Mapping[str, Any] = webhooks_section()
+    document = json.loads((ROOT / "functions" / "models" / "openapi.json").read_text(encoding="utf-8"))
+    assert document["webhooks"] == section
     assert section.keys() == set(get_args(EventType))
     for event_type, item in section.items():
         operation = item["post"]
