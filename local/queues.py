@@ -16,7 +16,7 @@ Wait = Callable[[float], bool]
 Record = dict[str, Any]
 
 PATIENCE_SECONDS: Final = 1.0
-_MOST_AT_A_TIME: Final = 8
+_AT_FIRST: Final = 4
 
 
 class Source(Protocol):
@@ -33,6 +33,9 @@ class Source(Protocol):
 
 class Queues:
     """Invokes functions with the messages of queues: a few threads for each mapping, a batch at a time in each.
+
+    More come, as many as the mapping's concurrency, while all of them are at work: as with Lambda, functions that wait
+    for somebody keep nobody else's messages.
 
     `open_source` is called once for each mapping, by `start`. `invoke` takes a function's logical id and the event and
     returns what the function has; whatever it raises goes to `log`. `wait` sleeps for some seconds and tells whether to
@@ -54,16 +57,16 @@ class Queues:
         self._invoke = invoke
         self._log = log
         self._threads: list[threading.Thread] = []
+        self._idle = dict.fromkeys((mapping.name for mapping in self._mappings), 0)
+        self._left = {mapping.name: mapping.concurrency for mapping in self._mappings}
+        self._lock = threading.Lock()
 
     def start(self) -> None:
         """Starts all mappings."""
         for mapping in self._mappings:
             source = self._open_source(mapping)
-            for number in range(min(mapping.concurrency, _MOST_AT_A_TIME)):
-                name = f"{mapping.name}-{number}"
-                thread = threading.Thread(target=self._run, args=(mapping, source), name=name, daemon=True)
-                self._threads.append(thread)
-                thread.start()
+            for _ in range(min(mapping.concurrency, _AT_FIRST)):
+                self._add(mapping, source)
 
     def stop(self) -> None:
         """Ends all mappings; a function that is running is not waited for."""
@@ -71,8 +74,19 @@ class Queues:
 
     def join(self) -> None:
         """Waits until every mapping has ended."""
-        for thread in self._threads:
+        for thread in self._threads:  # one that is added meanwhile is met at the end
             thread.join()
+
+    def _add(self, mapping: QueueMapping, source: Source) -> None:
+        with self._lock:
+            if not self._left[mapping.name] or self._stopped.is_set():
+                return
+            self._left[mapping.name] -= 1
+            self._idle[mapping.name] += 1
+            name = f"{mapping.name}-{mapping.concurrency - self._left[mapping.name] - 1}"
+            thread = threading.Thread(target=self._run, args=(mapping, source), name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
 
     def _run(self, mapping: QueueMapping, source: Source) -> None:
         pause = 0.0
@@ -82,10 +96,21 @@ class Queues:
                 records = source.receive(mapping.batch, PATIENCE_SECONDS)
                 if records:
                     pause = mapping.window
-                    source.delete(self._done(mapping, records))
+                    if self._busy(mapping, 1) == 0:
+                        self._add(mapping, source)
+                    try:
+                        source.delete(self._done(mapping, records))
+                    finally:
+                        self._busy(mapping, -1)
             except Exception as error:
                 self._log(f"{mapping.name} cannot read the queue: {type(error).__name__}: {error}")
                 pause = PATIENCE_SECONDS
+
+    def _busy(self, mapping: QueueMapping, more: int) -> int:
+        """How many threads of a mapping are idle, once so many more are at work."""
+        with self._lock:
+            self._idle[mapping.name] -= more
+            return self._idle[mapping.name]
 
     def _done(self, mapping: QueueMapping, records: Sequence[Record]) -> list[str]:
         """Invokes the function; the handles of the messages that it is done with."""

@@ -32,7 +32,7 @@ CACHE: Final = ROOT / ".cache"
 _MODEL_SECONDS: Final = 120.0
 # How many requests a function serves at a time; those behind queues and state machines wait for others, mostly.
 _ENVIRONMENTS: Final = 4
-_WORKERS: Final = 16
+_WORKERS: Final = 128
 
 
 def say(line: str) -> None:

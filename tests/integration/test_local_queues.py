@@ -76,6 +76,13 @@ def test_what_failed_stays_and_is_said() -> None:
     assert log == ["work keeps message b, received 1 times, for another try"]
 
 
+def test_functions_that_wait_keep_nobody_else_s_messages() -> None:
+    together = threading.Barrier(9, timeout=20)
+    source = Fed([[record(str(number))] for number in range(9)])
+    assert run(source, lambda _: together.wait() and None, replace(MAPPING, concurrency=9)) == []
+    assert len(source.deleted) == 9
+
+
 @pytest.mark.parametrize("name", ["unknown", "", None])
 def test_an_answer_that_names_no_message_of_the_batch_fails_all_of_it(name: str | None) -> None:
     source = Fed([[record("a"), record("b")]])

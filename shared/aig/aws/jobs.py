@@ -201,7 +201,7 @@ class DynamoJobs:
         )
 
     async def _changed(self, job: Job, changes: Mapping[str, Any]) -> bool:
-        return not await self._table.transact([self._change(job, changes)])
+        return await self._table.change(self._change(job, changes))
 
 
 def _text(value: Mapping[str, Any]) -> str:
