@@ -223,6 +223,14 @@ class Table:
             return failed
         return {}
 
+    async def apply(self, action: dict[str, Any]) -> bool:
+        """One Update as it is made for `transact`, at half the cost. False if its condition does not hold."""
+        return await self._if("UpdateItem", action["Update"])
+
+    def delete_action(self, pk: str, sk: str) -> dict[str, Any]:
+        """A Delete for `transact`, of an item that need not be there."""
+        return {"Delete": {"TableName": self.name, "Key": dump({"pk": pk, "sk": sk})}}
+
     def put_action(self, item: Mapping[str, Value | None]) -> dict[str, Any]:
         """A Put for `transact`, of an item that must not be there yet."""
         condition = "attribute_not_exists(pk)"
