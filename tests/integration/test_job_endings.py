@@ -9,9 +9,10 @@ import pytest
 from aig.catalog.model import Catalog
 from aig.errors import UpstreamError
 from aig.generation import cancel
+from aig.jobfiles import ResultLost
 from aig.jobs import failures, times
 from aig.jobs.job import Job
-from aig.jobsteps import Next, ResultLost
+from aig.jobsteps import Next
 from aig.modalities.job import Linked, Working
 from aig.ports import StoreBusy
 from aig.sweep import see_to_jobs, sweep

@@ -449,7 +449,9 @@ class TestPictures:
             job = await ordered(generations, account, kind, **{way: sent})
         found = await shop.jobs.get(account.id, job["id"])
         assert found is not None
-        assert (found.order.picture, way in found.order.body) == ("image/png", False)
+        body = await shop.jobs.body(account.id, job["id"])
+        assert body is not None
+        assert (found.order.picture, way in body) == ("image/png", False)
         made = await shop.steps._request(found)
         assert made.picture is not None  # type: ignore[union-attr]
         assert made.picture.data == PICTURE  # type: ignore[union-attr]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from aig.aws.jobs import DynamoJobs
-from aig.jobs.job import Job, Order
+from aig.jobs.job import Job, Order, Placed
 from aig.money.units import Nano
 from aig.payments import TopUp
 from aig.records import Record
@@ -65,9 +65,9 @@ async def _a_job(accounts: App, owner: Account) -> str:
     now = int(container.clock.now())
     order = Order(
         id=container.ids.new("job"), kind="video", account_id=owner.id, key_id=owner.key_id, request_id="req_1",
-        trace_id="t", model="v/m", candidates=("p/v/m",), body={}, created_at=now, base_url="https://gateway",
+        trace_id="t", model="v/m", candidates=("p/v/m",), created_at=now, media_url="https://gateway",
     )  # fmt: skip
-    await container.table.transact([DynamoJobs(container.table).put_action(Job(order, "queued", now + 60))])
+    await container.table.transact(DynamoJobs(container.table).put_actions(Placed(Job(order, "queued", now + 60), {})))
     return order.id
 
 
