@@ -42,8 +42,8 @@ HANGING_S = 2.0  # that long an attempt may keep the fast lane
 SLOW_S, QUICK_S = 600, 3600  # so long a receiver is taken for what its last attempt was
 MOST_AT_ONCE, FEWEST_AT_ONCE = 10, 2  # attempts on their way to a receiver: to one that is known to be quick, or not
 EXCERPT_BYTES = 2048
-# Between looks for a place: a quarter of what an attempt is late. A thousand that wait for one receiver that hangs would
-# look for it a hundred times a second otherwise.
+# Between looks for a place: half of what an attempt is late. A thousand that wait for one receiver would look for it a
+# hundred times a second otherwise.
 BUSY_S, LONGEST_BUSY_S = 10, 600
 _LOOK_AGAIN_S = 0.1
 _TRIES = 3
