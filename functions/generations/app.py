@@ -1,5 +1,6 @@
 """POST /v1/videos/generations, /v1/audio/music and /v1/3d/generations: each answers 202 and a job."""
 
+import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,7 +13,7 @@ from starlette.responses import Response
 
 from aig import generation, pipeline, wiring
 from aig.aws.jobs import DynamoJobs
-from aig.errors import InvalidRequest
+from aig.errors import InvalidRequest, Overloaded
 from aig.generation import Asked
 from aig.http.app import DirectRoute, create_app
 from aig.http.auth import Authenticator
@@ -32,7 +33,6 @@ from aig.modalities import music_body, three_d_body, video_body
 from aig.modalities.files import Picture
 from aig.modalities.given import Given
 from aig.modalities.job import JobKind
-from aig.ports import StoreBusy
 from aig.webhooks.receiver import checked_url
 from aig_providers.fetch import GuardedFetcher
 from aig_providers.registry import Registry
@@ -42,6 +42,7 @@ from functions.generations.reference import MUSIC, THREE_D, VIDEOS
 _NOT_KEPT = (*video_body.PICTURE_FIELDS, "webhook_url")  # kept beside the body of a job, or not at all
 _DURATION = re.compile(r"\d{1,4}", re.ASCII)
 USUAL_DURATION = "3"
+PICTURE_S = 20.0  # of the 29 that API Gateway gives an answer
 
 container = wiring.container()
 gateway = container.gateway(Registry())
@@ -113,15 +114,15 @@ async def _taken_on(
     async def work(job_id: str) -> Mapping[str, Any]:
         job = await jobs.get(caller.account_id, job_id)
         if job is None:
-            picture = await _picture(caller, kind, checked, given)
+            picture = await _picture(caller, kind, job_id, checked, given)
             whole = replace(asked, job_id=job_id, request=request_of(kind, checked, picture))
             candidates = await generation.able(gateway, caller, whole, options)
-            if picture is not None:
-                await container.files.keep_upload(caller.account_id, job_id, picture.data)
-            job, rate = await generation.take_on(gateway, caller, whole, options, candidates)
+            job, rate = await generation.take_on(gateway, jobs, caller, whole, options, candidates)
             rates.append(rate)
         await _queue(job)
-        return job_json(job, links_of(job, (await container.link_keys())[0]), container.clock.now())
+        return job_json(job, links_of(job, link_key), container.clock.now())
+
+    link_key = (await container.link_keys())[0]
 
     response = await idempotent.once(request, caller.account_id, kind, sent, container.ids.new("job"), work, status=202)
     for rate in rates:
@@ -129,19 +130,26 @@ async def _taken_on(
     return response
 
 
-async def _picture(caller: Caller, kind: JobKind, checked: Any, given: Given | None) -> Picture | None:
+async def _picture(caller: Caller, kind: JobKind, job_id: str, checked: Any, given: Given | None) -> Picture | None:
+    """The picture, kept for when the job is worked on. Raises AIGError, StoreBusy."""
     if given is None:
         return None
     await pipeline.admit(gateway, caller, checked, frozenset({kind, "from_picture"}), [given])
-    return await inputs.picture(given, caller)
+    try:
+        async with asyncio.timeout(PICTURE_S):
+            picture = await inputs.picture(given, caller)
+            await container.files.keep_upload(caller.account_id, job_id, picture.data)
+    except TimeoutError:
+        raise Overloaded("The picture could not be taken in in time. Send the request again.", retry_after=1) from None
+    return picture
 
 
 async def _queue(job: Job) -> None:
-    """A job that is not brought to the worker now, the sweeper brings to it within minutes."""
+    """A job that is not brought to the worker now, the sweeper brings to it within minutes: it is taken on already."""
     try:
         await queue.send({"tenant": job.order.account_id, "job_id": job.id})
-    except StoreBusy:
-        container.telemetry.alarm("JobNotQueued", request_id=job.order.request_id)
+    except Exception as error:
+        container.telemetry.alarm("JobNotQueued", request_id=job.order.request_id, error=type(error).__name__)
 
 
 def _webhook_url(checked: Any, here: str) -> str | None:

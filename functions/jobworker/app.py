@@ -9,8 +9,9 @@ from typing import Any
 
 from aig import wiring
 from aig.aws.jobs import DynamoJobs
+from aig.jobfiles import MOST_BYTES, Opened
 from aig.jobs import failures
-from aig.jobsteps import MOST_BYTES, Next, Opened, Steps
+from aig.jobsteps import Next, Steps
 from aig.modalities.job import Inline, Made, Source
 from aig.modalities.upstream import Upstream
 from aig_providers.registry import Registry
@@ -68,16 +69,15 @@ async def _start(records: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 async def _started(record: Mapping[str, Any]) -> bool:
-    """One execution for each job, however often its message comes; one that is late is seen to here."""
+    """One execution for each job, however often its message comes; another where the sweeper finds it silent."""
     try:
         message = json.loads(record["body"])
         tenant, job_id = str(message["tenant"]), str(message["job_id"])
+        given = {"tenant": tenant, "job_id": job_id}
         if message.get("late"):
-            job = await jobs.get(tenant, job_id)
-            if job is not None:
-                await steps.fail(tenant, job_id, failures.too_late(job))
-        else:
-            await machine.start(job_id, {"tenant": tenant, "job_id": job_id})
+            await steps.late(tenant, job_id)
+        elif not await machine.start(job_id, given) and (again := message.get("again")):
+            await machine.start(f"{job_id}-{int(again)}", given)  # the first is silent, and its name is used up
     except Exception as error:
         container.telemetry.alarm("JobNotStarted", error=type(error).__name__)
         return False

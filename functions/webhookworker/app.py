@@ -57,7 +57,7 @@ async def _first(record: dict[str, Any]) -> bool:
         message = json.loads(record["body"])
         return await deliverer.first(message["tenant"], message["delivery_id"], message.get("deferred", 0))
     except Exception as error:
-        container.telemetry.alarm("WebhookNotSent", message=record["messageId"], error=type(error).__name__)
+        container.telemetry.alarm("WebhookNotSent", message_id=record["messageId"], error=type(error).__name__)
         return False
 
 

@@ -191,7 +191,7 @@ def _deliveries(event: Event, endpoints: Sequence[Endpoint], now: float) -> list
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """How a delivery stands: it has ended, or goes on in some seconds.
+    """How a delivery stands: it has ended, or goes on in some seconds, which `next` gives whole: machines wait so.
 
     `busy`: it was not attempted, for enough others are on their way to its receiver; `held`: another makes the attempt.
     """
@@ -266,20 +266,16 @@ class Deliverer:
         if delivery is None or delivery.status != "pending" or delivery.round != turn:
             return _ENDED
         if seconds := delivery.seconds_until_due(self._clock.now()):
-            return Step("due", self._rounded(seconds))
+            return Step("due", math.ceil(seconds))
         step = await self._attempt(delivery)
         if step.state == "busy":
-            return Step("due", self._rounded(BUSY_S * (1 + self._chance()) * self._scale))
-        return _ENDED if step.state == "ended" else Step("due", self._rounded(step.seconds))
-
-    def _rounded(self, seconds: float) -> float:
-        """Never early. On AWS a machine waits whole seconds; where time is scaled, parts of them count."""
-        return math.ceil(seconds) if self._scale == 1 else math.ceil(seconds * 1000) / 1000
+            return Step("due", math.ceil(BUSY_S * (1 + self._chance()) * self._scale))
+        return _ENDED if step.state == "ended" else Step("due", math.ceil(step.seconds))
 
     async def _hand_over(self, delivery: Delivery, seconds: float) -> None:
         """To a machine, of which there is one for each round of a delivery."""
         named = {"tenant": delivery.tenant, "delivery_id": delivery.id, "round": delivery.round}
-        await self._machines.start(f"{delivery.id}-{delivery.round}", {**named, "seconds": self._rounded(seconds)})
+        await self._machines.start(f"{delivery.id}-{delivery.round}", {**named, "seconds": math.ceil(seconds)})
 
     async def _attempt(self, delivery: Delivery) -> Step:
         """One attempt, unless there is no need or no place for it."""

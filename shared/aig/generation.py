@@ -10,7 +10,7 @@ from aig.catalog.routing import Candidate
 from aig.clock import Clock
 from aig.errors import Conflict, UpstreamError
 from aig.holding import take_hold
-from aig.jobs.job import Ending, Job, Order
+from aig.jobs.job import Ending, Job, Order, Placed
 from aig.jobs.kinds import Request
 from aig.jobs.times import QUEUE_S
 from aig.keys import Caller
@@ -18,7 +18,7 @@ from aig.limits import Rate
 from aig.modalities.job import JobAdapter, JobKind
 from aig.modalities.upstream import Upstream
 from aig.pipeline import choose
-from aig.ports import Adapter, Jobs, Wallets
+from aig.ports import Adapter, Jobs, StoreBusy, Wallets
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +67,10 @@ def _at(candidate: Candidate, reach: Reach) -> Upstream:
 
 
 async def take_on(
-    gateway: Gateway, caller: Caller, asked: Asked, options: Options, candidates: Sequence[Candidate]
+    gateway: Gateway, jobs: Jobs, caller: Caller, asked: Asked, options: Options, candidates: Sequence[Candidate]
 ) -> tuple[Job, Rate | None]:
     """The job, queued, with its money set aside: written at once or not at all. Raises AIGError, StoreBusy."""
+    demand = asked.request.demand
     request_id, now = options.request_id or gateway.ids.new("req"), int(gateway.clock.now())
     picture = None if asked.kind == "music" else asked.request.picture  # type: ignore[union-attr]
     order = Order(
@@ -81,7 +82,6 @@ async def take_on(
         trace_id=options.trace_id,
         model=candidates[0].model.slug,
         candidates=tuple(candidate.key for candidate in candidates),
-        body=asked.body,
         created_at=now,
         media_url=asked.media_url,
         picture=picture.media_type if picture else None,
@@ -91,9 +91,16 @@ async def take_on(
         sandbox_seconds=asked.sandbox_seconds,
         session=options.session,
         parent_id=caller.parent_id,
+        counts=demand.counts,
+        tier=demand.service_tier,
     )
     job = Job(order, "queued", deadline_at=now + QUEUE_S)
-    await take_hold(gateway, caller, candidates, asked.request.demand, request_id, job)
+    try:
+        await take_hold(gateway, caller, candidates, demand, request_id, Placed(job, asked.body))
+    except StoreBusy:
+        # The reply may be what was lost: then it is going to be made, and whoever is told otherwise orders it twice.
+        if await jobs.get(caller.account_id, job.id) is None:
+            raise
     return job, gateway.rates.hit(caller.limits, gateway.clock.now())
 
 

@@ -8,7 +8,7 @@ from aig import limits, notices
 from aig.call import Gateway
 from aig.catalog.routing import Candidate
 from aig.errors import AIGError, BudgetExceeded, RateLimited
-from aig.jobs.job import Job
+from aig.jobs.job import Placed
 from aig.jobs.times import hold_s
 from aig.keys import Caller
 from aig.modalities.demand import Demand
@@ -54,17 +54,17 @@ async def take_hold(
     candidates: Sequence[Candidate],
     demand: Demand,
     request_id: str | None = None,
-    job: Job | None = None,
+    placed: Placed | None = None,
 ) -> tuple[money.Hold, int]:
     """A hold that covers whichever candidate serves, and the output tokens that it pays for. Raises AIGError.
 
     That of a job is written together with it, and lasts as long as the job may.
     """
     bids = [_bid(candidate, demand) for candidate in candidates]
-    taking = _Taking(gateway, caller, candidates, demand, bids, request_id or gateway.ids.new("req"), job)
+    taking = _Taking(gateway, caller, candidates, demand, bids, request_id or gateway.ids.new("req"), placed)
     quote = money.worst_case(taking.bids)
     free = taking.may_be_free
-    if free and (hold := await taking.free(lambda nothing: gateway.wallets.take(nothing, caller, job))):
+    if free and (hold := await taking.free(lambda nothing: gateway.wallets.take(nothing, caller, placed))):
         return hold, quote.output_tokens
     try:
         try:
@@ -143,11 +143,11 @@ class _Taking:
     demand: Demand
     bids: Sequence[money.Bid]
     request_id: str
-    job: Job | None = None
+    placed: Placed | None = None
 
     async def take(self, caller: Caller, quote: money.Quote) -> tuple[money.Hold, int]:
         """Raises HoldRefused."""
-        hold = await self.gateway.wallets.take(self.hold(caller, quote), caller, self.job)
+        hold = await self.gateway.wallets.take(self.hold(caller, quote), caller, self.placed)
         return hold, quote.output_tokens
 
     def hold(self, caller: Caller, quote: money.Quote) -> money.Hold:
@@ -161,7 +161,7 @@ class _Taking:
             model=self.candidates[0].model.slug,
             prices={candidate.key: candidate.offer.prices for candidate in self.candidates},
             created_at=now,
-            expires_at=now + (hold_s(self.job.order.kind) if self.job else HOLD_TTL_S),
+            expires_at=now + (hold_s(self.placed.job.order.kind) if self.placed else HOLD_TTL_S),
             parent_id=caller.parent_id,
             spends=tuple(spends.values()),
             capped=tuple(spends[one.owner] for one in caller.limits if one.cap is not None),

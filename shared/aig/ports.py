@@ -9,7 +9,7 @@ from aig.cached import CachedAnswer
 from aig.catalog.model import Provider
 from aig.events import Event
 from aig.health import Minute
-from aig.jobs.job import Ending, File, Job, Stamp
+from aig.jobs.job import Ending, File, Job, Placed, Stamp
 from aig.keys import Caller, Credential
 from aig.limits import Limits
 from aig.modalities.job import Handle
@@ -78,7 +78,7 @@ class Wallets(Protocol):
     A change is one transaction; `take` and `charge` try anew where the money turns out to lie elsewhere in the wallet.
     """
 
-    async def take(self, hold: Hold, caller: Caller, job: Job | None = None) -> Hold:
+    async def take(self, hold: Hold, caller: Caller, placed: Placed | None = None) -> Hold:
         """Rate counters, wallet, spend caps, hold and, if it is for one, the job: all together.
 
         The hold, as it was taken. Raises HoldRefused.
@@ -154,13 +154,17 @@ class Jobs(Protocol):
 
     async def get(self, account_id: str, job_id: str) -> Job | None: ...
 
+    async def body(self, account_id: str, job_id: str) -> dict[str, Any] | None:
+        """The body of its request; None once it has ended."""
+        ...
+
     async def claim(
-        self, job: Job, candidate: str, stamp: Stamp, now: int, deadline_at: int, concurrency: int
+        self, job: Job, candidate: str, stamp: Stamp, concurrency: int
     ) -> Literal["claimed", "full", "changed"]:
         """The right to submit it to a candidate: one of `concurrency` places at its provider, and the stamp."""
         ...
 
-    async def submitted(self, job: Job, handle: Handle) -> bool:
+    async def submitted(self, job: Job, handle: Handle, started_at: int, deadline_at: int) -> bool:
         """The provider has it."""
         ...
 
@@ -169,7 +173,11 @@ class Jobs(Protocol):
         ...
 
     async def unclaimed(self, job: Job) -> bool:
-        """Nobody has taken it on in this round; it keeps its place."""
+        """Nobody has taken it on in this round: it is queued again, unless a paid step binds it to its provider."""
+        ...
+
+    async def doubtful(self, job: Job, now: int) -> bool:
+        """The provider may have taken it on, and can be asked again for the same job."""
         ...
 
     async def polled(self, job: Job, progress: int | None, lost: int) -> bool: ...
@@ -182,12 +190,12 @@ class Jobs(Protocol):
         """End it where its hold was resolved before."""
         ...
 
-    async def due(self, now: int) -> Sequence[Job]:
-        """Those that were to be looked at by then."""
+    async def due(self, now: int, most: int) -> Sequence[Job]:
+        """Some of those that were to be looked at by then, about `most` of them."""
         ...
 
-    async def look_again(self, job: Job, at: int) -> bool:
-        """Not before `at` is it due again."""
+    async def look_again(self, job: Job, at: int, deadline_at: int | None = None) -> bool:
+        """Not before `at` is it due again; with a deadline, it has until then."""
         ...
 
 

@@ -3,14 +3,19 @@
 Whether the provider was reached nobody knows any more: a loss row says that it may have been.
 """
 
+import asyncio
+from typing import Any
+
 from aig.clock import Clock
 from aig.ids import Ids
-from aig.jobs.times import UNSEEN_S
+from aig.jobs.job import Job
+from aig.jobs.times import SILENT_S
 from aig.money.ledger import Loss
 from aig.money.units import Nano
 from aig.ports import Jobs, Queue, StoreBusy, Telemetry, Wallets
 
 CLOCK_SKEW_S = 120
+MOST_AT_ONCE = 25  # jobs of a bucket
 
 
 async def sweep(wallets: Wallets, telemetry: Telemetry, clock: Clock, ids: Ids) -> int:
@@ -42,16 +47,21 @@ async def sweep(wallets: Wallets, telemetry: Telemetry, clock: Clock, ids: Ids) 
 
 
 async def see_to_jobs(jobs: Jobs, queue: Queue, clock: Clock) -> int:
-    """Bring every job that is due to the worker again: to be started, or ended if it is late. How many were brought.
+    """Bring jobs that are due to the worker again: to get another machine, or ended if they are late. How many.
 
-    Before its first time that is one whose message was lost; then one that waits for a place, which its machine does
-    anyway: to be started twice does no harm. Raises StoreBusy.
+    Their machines are silent: their message was lost, or they were. Raises StoreBusy if none can be looked for.
     """
     now = int(clock.now())
-    due = await jobs.due(now)
-    for job in due:
-        late = {"late": True} if now > job.deadline_at + CLOCK_SKEW_S else {}
-        await queue.send({"tenant": job.order.account_id, "job_id": job.id, **late})
-        waited = now - job.order.created_at
-        await jobs.look_again(job, now + max(UNSEEN_S, waited // 2))
-    return len(due)
+    due = await jobs.due(now, MOST_AT_ONCE)
+    done = await asyncio.gather(*(_brought(jobs, queue, job, now) for job in due))
+    return sum(done)
+
+
+async def _brought(jobs: Jobs, queue: Queue, job: Job, now: int) -> bool:
+    """What cannot be brought now is due at the next run too; others do not wait for it."""
+    how: dict[str, Any] = {"late": True} if now > job.deadline_at + CLOCK_SKEW_S else {"again": now // 60}
+    try:
+        await queue.send({"tenant": job.order.account_id, "job_id": job.id, **how})
+        return await jobs.look_again(job, now + SILENT_S)
+    except StoreBusy:
+        return False

@@ -34,6 +34,9 @@ NOT_LOADED = {
     "chat": HEAVY | {"mangum"},
     "embeddings": HEAVY | {"mangum", "aig.stream"},
     "audio": HEAVY | {"mangum", "aig.stream"},
+    "generations": HEAVY | {"uvicorn", "aig.stream"},
+    "jobs": HEAVY | {"aig_providers", "aiohttp", "uvicorn", "aig.stream"},
+    "jobworker": HEAVY | {"aig.http", "fastapi", "mangum", "starlette", "uvicorn", "aig.stream"},
     "files": HEAVY | {"aig_providers", "aiohttp", "uvicorn", "aig.stream"},
     "images": HEAVY | {"mangum", "aig.stream"},
     "text": HEAVY | {"mangum", "aig.stream"},
@@ -46,6 +49,12 @@ NOT_LOADED = {
     "usage": HEAVY | {"aig_providers", "aiohttp", "uvicorn", "aig.stream"},
     "summary": HEAVY
     | {"aig_providers", "aiohttp", "aig.http", "fastapi", "mangum", "starlette", "uvicorn", "aig.stream"},
+    "dispatcher": HEAVY
+    | {"aig_providers", "aiohttp", "aig.http", "fastapi", "mangum", "starlette", "uvicorn", "aig.stream"},
+    "drift": HEAVY
+    | {"aig_providers", "aiohttp", "aig.http", "fastapi", "mangum", "starlette", "uvicorn", "aig.stream"},
+    "webhooks": HEAVY | {"aig_providers", "aiohttp", "uvicorn", "aig.stream"},
+    "webhookworker": HEAVY | {"aig.http", "fastapi", "mangum", "starlette", "uvicorn", "aig.stream"},
     "sweeper": HEAVY
     | {"aig_providers", "aiohttp", "aig.http", "fastapi", "mangum", "starlette", "uvicorn", "aig.stream"},
 }
@@ -58,6 +67,9 @@ ADAPTERS = {
         for family in ("audio", "images", "text", "vision")
     },
     "files": set[str](),
+    "generations": {"aig_providers.fetch", "aig_providers.registry", "aig_providers.sse", "aig_providers.wire"},
+    "jobs": set[str](),
+    "jobworker": {f"aig_providers.{module}" for module in ("fetch", "registry", "results", "sse", "wire")},
     "models": {"aig_providers.registry"},
     "requests": set[str](),
     "payments": {"aig_providers.payments"},
@@ -65,6 +77,10 @@ ADAPTERS = {
     "summary": set[str](),
     "sweeper": set[str](),
     "usage": set[str](),
+    "dispatcher": set[str](),
+    "drift": set[str](),
+    "webhooks": set[str](),
+    "webhookworker": {"aig_providers.fetch"},
 }
 
 

@@ -8,22 +8,24 @@ import pytest
 
 from local.deploy import create_tables
 from local.template import load
-from tests.concurrency.core import Core, cache_table
+from tests.concurrency.core import Core, cache_table, requests_table
 from tests.concurrency.fault_proxy import Proxy
 
 
 @pytest.fixture(scope="module")
 def core_table(dynamodb_local: str, request: pytest.FixtureRequest) -> str:
-    """The name of an empty table with template.yaml's schema; beside it is an empty one for the cache."""
+    """The name of an empty table with template.yaml's schema; beside it are those of cache and records."""
     tables = {table.logical_id: table for table in load().tables}
     table = tables["CoreTable"]
     name = f"{table.name}-{Path(request.node.name).stem}"
     cache = {**tables["CacheTable"].definition, "TableName": cache_table(name)}
     # DynamoDB Local looks through all records of all streams at each write: ten times slower from the second table on.
     definition = {key: value for key, value in table.definition.items() if key != "StreamSpecification"}
+    records = {**tables["RequestsTable"].definition, "TableName": requests_table(name)}
     created = [
         replace(table, name=name, definition={**definition, "TableName": name}),
         replace(tables["CacheTable"], name=cache_table(name), definition=cache),
+        replace(tables["RequestsTable"], name=requests_table(name), definition=records),
     ]
     create_tables(created, dynamodb_local)
     return name

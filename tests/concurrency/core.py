@@ -63,6 +63,10 @@ def cache_table(core_table: str) -> str:
     return f"{core_table}-cache"
 
 
+def requests_table(core_table: str) -> str:
+    return f"{core_table}-requests"
+
+
 class Core:
     """The table at an endpoint. Every `container` is a client of its own; all are closed with `close`."""
 
@@ -86,6 +90,7 @@ class Core:
             **os.environ,
             "AIG_CORE_TABLE": self.table,
             "AIG_CACHE_TABLE": cache_table(self.table),
+            "AIG_REQUESTS_TABLE": requests_table(self.table),
             "AIG_DYNAMODB_ENDPOINT": endpoint or self.endpoint,
             "AIG_KEY_PEPPER": PEPPER,
         }

@@ -1,24 +1,30 @@
 """The functions' apps over moto, with everything that they log in sight."""
 
 import logging
+import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
 import pytest
 from aws_lambda_powertools import Logger
 
+from aig import wiring
+from aig.aws.jobs import PLATFORM
 from aig.wiring import Container
 from local.template import Stack
 from tests import apps
 from tests.apps import App, Handler
-from tests.builders import PROVIDER_KEY, SECRETS
+from tests.builders import PROVIDER_KEY, SECRETS, Account, an_account
+from tests.jobs import MAKER, SPARE, Lane, Shop
 from tests.logs import Log
 from tests.stripe_account import API_KEY, WEBHOOK_SECRET, StripeAccount, stripe_account
+from tests.unit.clock import FixedClock
 from tests.upstream import FakeUpstream, fake_upstream
 
 _SERVICES: Final = (
-    "accounts", "audio", "chat", "dispatcher", "drift", "embeddings", "files", "images", "models", "payments",
-    "requests", "rollup", "summary", "sweeper", "text", "usage", "vision", "webhooks", "webhookworker",
+    "accounts", "audio", "chat", "dispatcher", "drift", "embeddings", "files", "generations", "images", "jobs",
+    "jobworker", "models", "payments", "requests", "rollup", "summary", "sweeper", "text", "usage", "vision",
+    "webhooks", "webhookworker",
 )  # fmt: skip
 
 
@@ -101,6 +107,23 @@ async def images(deployed: Stack, container: Container, logged: Log) -> AsyncIte
 async def files(deployed: Stack, container: Container, logged: Log) -> AsyncIterator[App]:
     """The files function's app, just started."""
     app = App(apps.start(deployed.functions["FilesFunction"]))
+    yield app
+    await app.close()
+
+
+@pytest.fixture
+async def generations(deployed: Stack, container: Container, logged: Log) -> AsyncIterator[App]:
+    """The generations function's app, just started; `module.queue` keeps what it sends to the worker."""
+    app = App(module := apps.start(deployed.functions["GenerationsFunction"]))
+    module.queue = Lane()  # type: ignore[attr-defined]
+    yield app
+    await app.close()
+
+
+@pytest.fixture
+async def jobs(deployed: Stack, container: Container, logged: Log) -> AsyncIterator[App]:
+    """The jobs function's app, just started."""
+    app = App(apps.start(deployed.functions["JobsFunction"]))
     yield app
     await app.close()
 
@@ -193,3 +216,23 @@ async def webhooks(deployed: Stack, container: Container, logged: Log) -> AsyncI
     yield app
     await app.module.queue.close()
     await app.close()
+
+
+@pytest.fixture
+async def shop(dynamodb: str) -> AsyncIterator[Shop]:
+    """Jobs in the test's own time, at makers all of whose places are free."""
+    clock = FixedClock(float(int(time.time())))
+    opened = wiring.container(clock=clock)
+    found = Shop(opened, clock)
+    for provider in (MAKER, SPARE):  # the table outlives a test, and so do the places that it leaves taken
+        if taken := await found.slots(provider):
+            given = opened.table.update_action(PLATFORM, f"slots#{provider}", "ADD used :less", {":less": -taken})
+            assert not await opened.table.transact([given])
+    yield found
+    await opened.close()
+
+
+@pytest.fixture
+async def buyer(shop: Shop) -> Account:
+    """Who orders there."""
+    return await an_account(shop.container)

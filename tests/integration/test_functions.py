@@ -136,7 +136,7 @@ class TestEventFiles:
 
     async def test_sweeper(self, deployed: Stack, container: Container, logged: Log) -> None:
         sweeper = Handler(deployed.functions["SweeperFunction"])
-        assert await sweeper.invoke(event("sweeper")) == {"voided": 0}
+        assert await sweeper.invoke(event("sweeper")) == {"voided": 0, "brought": 0}
         await sweeper.close()
 
 
@@ -192,7 +192,17 @@ class TestModels:
     @pytest.mark.parametrize(
         ("query", "expected"),
         [
-            ("modality=music", {"elevenlabs/music", "minimax/music-2.0", "stability/stable-audio-2"}),
+            (
+                "modality=music",
+                {
+                    "elevenlabs/music",
+                    "minimax/music-2.0",
+                    "minimax/music-2.6",
+                    "sandbox/music",
+                    "stability/stable-audio-2",
+                    "stability/stable-audio-2.5",
+                },
+            ),
             ("provider=local&capability=chat", {"local/smollm2-135m-instruct"}),
             ("provider=local&modality=transcription", {"local/whisper-tiny-en"}),
             ("provider=sandbox&capability=embed&modality=embedding", {"sandbox/embed"}),

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from aig.aws.jobs import DynamoJobs
+from aig.jobs.job import Job, Order
 from aig.money.units import Nano
 from aig.payments import TopUp
 from aig.records import Record
@@ -57,21 +59,34 @@ async def _a_top_up(accounts: App, owner: Account) -> str:
     return (await container.top_ups.begin(top_up)).id
 
 
+async def _a_job(accounts: App, owner: Account) -> str:
+    """A job that waits for its turn."""
+    container: Container = accounts.module.container
+    now = int(container.clock.now())
+    order = Order(
+        id=container.ids.new("job"), kind="video", account_id=owner.id, key_id=owner.key_id, request_id="req_1",
+        trace_id="t", model="v/m", candidates=("p/v/m",), body={}, created_at=now, base_url="https://gateway",
+    )  # fmt: skip
+    await container.table.transact([DynamoJobs(container.table).put_action(Job(order, "queued", now + 60))])
+    return order.id
+
+
 # What makes an object of a tenant's, by the name of its id in a path.
 MAKERS: dict[str, Callable[[App, Account], Awaitable[str]]] = {
+    "job_id": _a_job,
     "key_id": _a_key,
     "request_id": _a_request,
     "top_up_id": _a_top_up,
     "transaction_id": _a_transaction,
     "sub_account_id": _a_sub_account,
 }
-PUBLIC = {"model", "provider"}  # the same for everybody
+PUBLIC = {"model", "provider", "name"}  # the same for everybody
 
 
 def routes() -> list[tuple[str, str, str]]:
     """Method, path and name of the id, for each route of the OpenAPI document that names an object of a tenant's.
 
-    A link is opened by its signature and not by whose key is sent: test_files.py.
+    A link is opened by its signature and not by whose key is sent: test_files.py. A job's file is named by its job.
     """
     document = json.loads((ROOT / "functions/models/openapi.json").read_text(encoding="utf-8"))
     found = []
@@ -92,14 +107,27 @@ def test_every_route_with_an_id_is_in_the_table() -> None:
 
 @pytest.mark.parametrize(("method", "path", "name"), routes(), ids=str)
 async def test_a_strangers_id_is_an_unknown_id(
-    accounts: App, requests: App, payments: App, container: Container, method: str, path: str, name: str
+    accounts: App,
+    requests: App,
+    payments: App,
+    jobs: App,
+    files: App,
+    container: Container,
+    method: str,
+    path: str,
+    name: str,
 ) -> None:
     """Of another account, of a sibling sub-account, of the parent seen from the child, and of the child's by its id."""
     owner, stranger = await an_account(container), await an_account(container)
     _, child = await sub_account(accounts, owner, scopes=ALL)
     _, sibling = await sub_account(accounts, owner, scopes=ALL)
     body = BODIES.get((method, path))
-    elsewhere = {"/v1/requests": requests, "/v1/wallet/top-ups": payments}
+    elsewhere = {
+        "/v1/requests": requests,
+        "/v1/wallet/top-ups": payments,
+        "/v1/jobs": jobs,
+        "/v1/files": files,
+    }
     own = await MAKERS[name](accounts, owner)
     unknown = own[:-1] + ("0" if own[-1] != "0" else "1")
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from aig.aws.events import load_event
 from aig.aws.table import load
 from aig.usage import entry
 from local.stream_filters import passes
@@ -22,9 +23,12 @@ HTTP = {
     "text": "TextFunction",
     "vision": "VisionFunction",
     "files": "FilesFunction",
+    "generations": "GenerationsFunction",
+    "jobs": "JobsFunction",
     "models": "ModelsFunction",
     "payments": "PaymentsFunction",
     "usage": "UsageFunction",
+    "webhooks": "WebhooksFunction",
 }
 # The keys of a REST API's proxy event; an HTTP API's has others.
 PROXY_EVENT = {
@@ -82,12 +86,26 @@ class TestHttpEvents:
         ("audio", "sandbox/speech"),
         ("text", "sandbox/rerank"),
         ("vision", "sandbox/ocr"),
+        ("generations", "sandbox/video"),
     ],
 )
 def test_a_call_is_to_a_sandbox_model(family: str, model: str) -> None:
     event = _event(family)
     assert event["httpMethod"] == "POST"
     assert json.loads(event["body"])["model"] == model
+
+
+def test_the_dispatcher_is_brought_what_its_filter_lets_pass(stack: Stack) -> None:
+    (mapping,) = (mapping for mapping in stack.streams if mapping.function == "DispatcherFunction")
+    (record,) = _event("dispatcher")["Records"]
+    assert passes(record, mapping.filters)
+    assert load_event(load(record["dynamodb"]["NewImage"])).type == "balance.low"
+
+
+def test_the_webhook_worker_is_brought_messages_of_its_queue() -> None:
+    (record,) = _event("webhookworker")["Records"]
+    assert record["eventSource"] == "aws:sqs"
+    assert json.loads(record["body"]).keys() == {"tenant", "delivery_id"}
 
 
 def test_the_roll_up_is_brought_what_its_filter_lets_pass(stack: Stack) -> None:
@@ -97,7 +115,13 @@ def test_the_roll_up_is_brought_what_its_filter_lets_pass(stack: Stack) -> None:
     assert entry(load(record["dynamodb"]["NewImage"])).amount == 8400
 
 
-@pytest.mark.parametrize("family", ["summary", "sweeper"])
+def test_the_job_worker_is_brought_what_an_order_sends() -> None:
+    (record,) = _event("jobworker")["Records"]
+    assert record["eventSource"] == "aws:sqs"
+    assert json.loads(record["body"]).keys() == {"tenant", "job_id"}
+
+
+@pytest.mark.parametrize("family", ["drift", "summary", "sweeper"])
 def test_what_runs_by_itself_is_woken_by_its_schedule(family: str) -> None:
     event = _event(family)
     assert (event["source"], event["detail-type"], event["detail"]) == ("aws.events", "Scheduled Event", {})

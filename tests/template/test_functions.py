@@ -20,14 +20,36 @@ FAMILIES = {
     "TextFunction": "text",
     "VisionFunction": "vision",
     "FilesFunction": "files",
+    "GenerationsFunction": "generations",
+    "JobsFunction": "jobs",
+    "JobWorkerFunction": "jobworker",
     "ModelsFunction": "models",
     "PaymentsFunction": "payments",
+    "DispatcherFunction": "dispatcher",
+    "DriftFunction": "drift",
     "RollupFunction": "rollup",
     "SummaryFunction": "summary",
     "SweeperFunction": "sweeper",
     "UsageFunction": "usage",
+    "WebhooksFunction": "webhooks",
+    "WebhookWorkerFunction": "webhookworker",
 }
 TAKE_FILES = {"ImagesFunction", "AudioFunction", "VisionFunction"}
+HAVE_FILES = {"FilesFunction", "GenerationsFunction", "JobWorkerFunction"}
+MACHINE = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:${AWS::StackName}"
+OF_THEIR_OWN = {
+    "ImagesFunction": {"AIG_MEDIA_URL": {"Ref": "MediaUrl"}},
+    "GenerationsFunction": {"AIG_JOB_QUEUE": {"Ref": "JobQueue"}, "AIG_MEDIA_URL": {"Ref": "MediaUrl"}},
+    "SweeperFunction": {"AIG_JOB_QUEUE": {"Ref": "JobQueue"}},
+    # The machine names the function: by its own reference each would wait for the other.
+    "JobWorkerFunction": {"AIG_JOB_MACHINE": {"Fn::Sub": f"{MACHINE}-job"}},
+    "DispatcherFunction": {"AIG_WEBHOOK_QUEUE": {"Ref": "WebhookQueue"}},
+    "WebhooksFunction": {"AIG_WEBHOOK_QUEUE": {"Ref": "WebhookQueue"}},
+    "WebhookWorkerFunction": {
+        "AIG_WEBHOOK_QUEUE": {"Ref": "WebhookQueue"},
+        "AIG_WEBHOOK_MACHINE": {"Fn::Sub": f"{MACHINE}-webhook"},
+    },
+}
 BEHIND_WEB_ADAPTER = {"ChatFunction", "EmbeddingsFunction", "TextFunction"} | TAKE_FILES
 LAYERS = ("DependenciesLayer", "ProvidersLayer", "SharedLayer")
 ENVIRONMENT = {
@@ -86,8 +108,10 @@ class TestEveryFunction:
     def test_environment(self, functions: Functions, name: str, family: str) -> None:
         variables = functions[name]["Environment"]["Variables"]
         own = WEB_ADAPTER.keys() | CACHE.keys() if name in BEHIND_WEB_ADAPTER else set()
-        files = {"AIG_MEDIA_BUCKET"} if name in TAKE_FILES | {"FilesFunction"} else set()
-        assert variables.keys() == ENVIRONMENT | own | files
+        files = {"AIG_MEDIA_BUCKET"} if name in TAKE_FILES | HAVE_FILES else set()
+        others = OF_THEIR_OWN.get(name, {})
+        assert variables.keys() == ENVIRONMENT | own | files | others.keys()
+        assert {key: variables[key] for key in others} == others
         assert all(variables[key] == {"Ref": "MediaBucket"} for key in files)
         assert {key: variables[key] for key in CACHE if key in own} == (CACHE if own else {})
         assert variables["AIG_CORE_TABLE"] == {"Ref": "CoreTable"}
@@ -116,19 +140,33 @@ def test_memory_and_timeouts(stack: Stack) -> None:
         "TextFunction": (1024, 900),
         "VisionFunction": (1024, 900),
         "FilesFunction": (1024, 29),
+        "GenerationsFunction": (1024, 29),
+        "JobsFunction": (1024, 29),
+        "JobWorkerFunction": (1024, 900),
         "ModelsFunction": (1024, 29),
         "RequestsFunction": (1024, 29),
         "PaymentsFunction": (1024, 29),
+        "DispatcherFunction": (512, 60),
+        "DriftFunction": (256, 600),
         "RollupFunction": (512, 120),
         "SummaryFunction": (256, 600),
         "SweeperFunction": (256, 55),
         "UsageFunction": (1024, 29),
+        "WebhooksFunction": (1024, 29),
+        "WebhookWorkerFunction": (512, 45),
     }
 
 
 def test_http_functions_are_traced_and_those_that_run_all_day_cost_no_traces(functions: Functions) -> None:
     traced = {name: f.get("TracingConfig", {}).get("Mode") for name, f in functions.items()}
-    untraced = {"RollupFunction", "SummaryFunction", "SweeperFunction"}
+    untraced = {
+        "DispatcherFunction",
+        "DriftFunction",
+        "RollupFunction",
+        "SummaryFunction",
+        "SweeperFunction",
+        "WebhookWorkerFunction",
+    }
     assert traced == {name: None if name in untraced else "Active" for name in FAMILIES}
 
 
@@ -148,7 +186,7 @@ def test_the_layers_are_for_the_functions(resources: Resources) -> None:
 
 def test_the_sweeper_runs_every_minute_and_is_done_before_the_next(stack: Stack) -> None:
     every = {schedule.function: schedule.every for schedule in stack.schedules}
-    assert every == {"SweeperFunction": 60, "SummaryFunction": 15 * 60}
+    assert every == {"SweeperFunction": 60, "SummaryFunction": 15 * 60, "DriftFunction": 3600}
     assert all(stack.functions[name].timeout < (seconds or 0) for name, seconds in every.items())
 
 
@@ -161,7 +199,7 @@ def test_a_failed_sweep_is_kept_and_not_repeated(resources: Resources) -> None:
 
 class TestTheRollUp:
     def test_only_debits_that_are_written_wake_it(self, stack: Stack) -> None:
-        (mapping,) = stack.streams
+        (mapping,) = (mapping for mapping in stack.streams if mapping.name == "RollupMapping")
         assert (mapping.function, mapping.from_the_start) == ("RollupFunction", True)
         assert mapping.filters == ({"eventName": ["INSERT"], "dynamodb": {"NewImage": {"kind": {"S": ["debit"]}}}},)
 
@@ -215,6 +253,6 @@ def test_access_logs_expire(resources: Resources) -> None:
 
 def test_alarms_are_asked_for(resources: Resources) -> None:
     paid = {name for name, r in resources.items() if r["Type"] in {"AWS::CloudWatch::Alarm", "AWS::SNS::Topic"}}
-    alarms = {"GatewayErrors", "Payment", "ProviderKey", "Rollup", "Summary", "Sweeper"}
+    alarms = {"GatewayErrors", "Job", "Payment", "ProviderKey", "Rollup", "Summary", "Sweeper", "Webhook"}
     assert paid == {"AlarmTopic", *(f"{name}Alarm" for name in alarms)}
     assert {resources[name]["Condition"] for name in paid} == {"HasAlarms"}

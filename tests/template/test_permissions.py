@@ -20,8 +20,13 @@ MADE = "${MediaBucket.Arn}/media/*"
 LIST_ANSWERS = ("s3:ListBucket", "CacheBucket.Arn")  # without it S3 answers 403, not 404, for what is not there
 SECRET = "Secret"
 FAILURES = "SweeperFailures.Arn"
+JOBS = "JobQueue.Arn"
 USAGE = "UsageTable.Arn"
 STREAM = "CoreTable.StreamArn"
+WEBHOOKS = "WebhookQueue.Arn"
+RECEIVES = ("DeleteMessage", "GetQueueAttributes", "ReceiveMessage")
+# By its name: the machine names the function that may start it.
+MACHINE = "arn:${{AWS::Partition}}:states:${{AWS::Region}}:${{AWS::AccountId}}:stateMachine:${{AWS::StackName}}-{}"
 # ListStreams tells of all streams of a table; Lambda makes no event source mapping without it.
 STREAMS = "${CoreTable.Arn}/stream/*"
 # Model ids are data, and an inference profile calls its model in regions of its own choice.
@@ -63,6 +68,41 @@ ALLOWED: Mapping[str, set[tuple[str, str]]] = {
         ("s3:PutObject", UPLOADED),
         ("secretsmanager:GetSecretValue", SECRET),
     },
+    "GenerationsFunctionRole": {
+        ("dynamodb:GetItem", TABLE),
+        ("dynamodb:PutItem", TABLE),
+        ("dynamodb:Query", TABLE),
+        ("dynamodb:UpdateItem", TABLE),
+        ("s3:GetObject", UPLOADED),
+        ("s3:ListBucket", "MediaBucket.Arn"),
+        ("s3:PutObject", UPLOADED),
+        ("secretsmanager:GetSecretValue", SECRET),
+        ("sqs:SendMessage", JOBS),
+    },
+    "JobsFunctionRole": {
+        ("dynamodb:GetItem", TABLE),
+        ("dynamodb:Query", TABLE),
+        ("dynamodb:UpdateItem", TABLE),
+        ("secretsmanager:GetSecretValue", SECRET),
+    },
+    "JobWorkerFunctionRole": {
+        ("dynamodb:GetItem", TABLE),
+        ("dynamodb:PutItem", REQUESTS),
+        ("dynamodb:PutItem", TABLE),
+        ("dynamodb:Query", TABLE),
+        ("dynamodb:UpdateItem", TABLE),
+        ("s3:AbortMultipartUpload", MADE),
+        ("s3:GetObject", MADE),
+        ("s3:GetObject", UPLOADED),
+        ("s3:ListBucket", "MediaBucket.Arn"),
+        ("s3:PutObject", MADE),
+        ("secretsmanager:GetSecretValue", SECRET),
+        ("sqs:DeleteMessage", JOBS),
+        ("sqs:GetQueueAttributes", JOBS),
+        ("sqs:ReceiveMessage", JOBS),
+        ("states:StartExecution", MACHINE.format("job")),
+    },
+    "JobMachineRole": {("lambda:InvokeFunction", "JobWorkerFunction.Arn")},
     "ModelsFunctionRole": {
         ("dynamodb:GetItem", TABLE),
         ("dynamodb:Query", TABLE),
@@ -101,6 +141,40 @@ ALLOWED: Mapping[str, set[tuple[str, str]]] = {
         ("dynamodb:Query", TABLE),
         ("dynamodb:UpdateItem", TABLE),
     },
+    "DispatcherFunctionRole": {
+        ("dynamodb:DescribeStream", STREAM),
+        ("dynamodb:GetRecords", STREAM),
+        ("dynamodb:GetShardIterator", STREAM),
+        ("dynamodb:ListStreams", STREAMS),
+        ("dynamodb:PutItem", TABLE),
+        ("dynamodb:Query", TABLE),
+        ("sqs:SendMessage", "DispatcherFailures.Arn"),
+        ("sqs:SendMessage", WEBHOOKS),
+    },
+    "WebhookWorkerFunctionRole": {
+        ("dynamodb:GetItem", TABLE),
+        ("dynamodb:PutItem", TABLE),
+        ("dynamodb:Query", TABLE),
+        ("dynamodb:UpdateItem", TABLE),
+        ("secretsmanager:GetSecretValue", SECRET),
+        *((f"sqs:{action}", WEBHOOKS) for action in (*RECEIVES, "SendMessage")),
+        ("states:StartExecution", MACHINE.format("webhook")),
+    },
+    "WebhookMachineRole": {("lambda:InvokeFunction", "WebhookWorkerFunction.Arn")},
+    "WebhooksFunctionRole": {
+        ("dynamodb:GetItem", TABLE),
+        ("dynamodb:PutItem", TABLE),
+        ("dynamodb:Query", TABLE),
+        ("dynamodb:UpdateItem", TABLE),
+        ("secretsmanager:GetSecretValue", SECRET),
+        ("sqs:SendMessage", WEBHOOKS),
+    },
+    "DriftFunctionRole": {
+        ("dynamodb:GetItem", TABLE),
+        ("dynamodb:PutItem", TABLE),
+        ("dynamodb:Query", TABLE),
+        ("sqs:SendMessage", FAILURES),
+    },
     "UsageFunctionRole": {
         ("dynamodb:GetItem", TABLE),
         ("dynamodb:Query", USAGE),
@@ -118,16 +192,24 @@ ALLOWED: Mapping[str, set[tuple[str, str]]] = {
         ("dynamodb:Query", INDEX),
         ("dynamodb:UpdateItem", TABLE),
         ("sqs:SendMessage", FAILURES),
+        ("sqs:SendMessage", JOBS),
     },
 }
 MANAGED = {
     "ChatFunctionRole": [BASIC, XRAY],
     "EmbeddingsFunctionRole": [BASIC, XRAY],
     **{f"{family}FunctionRole": [BASIC, XRAY] for family in ("Audio", "Files", "Images", "Text", "Vision")},
+    **{f"{family}FunctionRole": [BASIC, XRAY] for family in ("Generations", "Jobs", "JobWorker")},
+    "JobMachineRole": [],
     "ModelsFunctionRole": [BASIC, XRAY],
     "AccountsFunctionRole": [BASIC, XRAY],
     "RequestsFunctionRole": [BASIC, XRAY],
     "PaymentsFunctionRole": [BASIC, XRAY],
+    "DispatcherFunctionRole": [BASIC],
+    "DriftFunctionRole": [BASIC],
+    "WebhookWorkerFunctionRole": [BASIC],
+    "WebhookMachineRole": [],
+    "WebhooksFunctionRole": [BASIC, XRAY],
     "RollupFunctionRole": [BASIC],
     "SummaryFunctionRole": [BASIC],
     "SweeperFunctionRole": [BASIC],
@@ -185,13 +267,14 @@ def test_a_role_may_do_exactly_this(resources: Resources, role: str) -> None:
 
 @pytest.mark.parametrize("role", sorted(ALLOWED))
 def test_managed_policies_are_logs_and_traces_only(resources: Resources, role: str) -> None:
-    assert resources[role]["Properties"]["ManagedPolicyArns"] == MANAGED[role]
+    assert resources[role]["Properties"].get("ManagedPolicyArns", []) == MANAGED[role]
 
 
 @pytest.mark.parametrize("role", sorted(ALLOWED))
-def test_only_lambda_takes_the_role(resources: Resources, role: str) -> None:
+def test_only_the_service_that_it_is_for_takes_the_role(resources: Resources, role: str) -> None:
     (statement,) = resources[role]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
-    assert statement["Principal"] == {"Service": ["lambda.amazonaws.com"]}
+    service = "states" if role.endswith("MachineRole") else "lambda"
+    assert statement["Principal"] == {"Service": [f"{service}.amazonaws.com"]}
 
 
 def test_only_this_api_and_this_rule_invoke_the_functions(resources: Resources) -> None:

@@ -1,5 +1,7 @@
 """The routes of the REST API, and which of them really stream."""
 
+import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,13 @@ ROUTES = {
     "/v1/uploads": "FilesFunction",
     "/media/{account}/{name}": "FilesFunction",
     "/media/{account}/{job}/{name}": "FilesFunction",
+    "/v1/files/jobs/{job_id}/{name}": "FilesFunction",
+    "/v1/files/jobs/{job_id}/{name}/signed": "FilesFunction",
+    "/v1/videos/generations": "GenerationsFunction",
+    "/v1/audio/music": "GenerationsFunction",
+    "/v1/3d/generations": "GenerationsFunction",
+    "/v1/jobs": "JobsFunction",
+    "/v1/jobs/{job_id}": "JobsFunction",
     "/v1/events": "AccountsFunction",
     "/v1/health/providers": "ModelsFunction",
     "/v1/key": "AccountsFunction",
@@ -46,6 +55,9 @@ ROUTES = {
     "/v1/usage/by-model": "UsageFunction",
     "/v1/usage/by-sub-account": "UsageFunction",
     "/v1/usage/by-tag": "UsageFunction",
+    "/v1/webhook-secret": "WebhooksFunction",
+    "/v1/webhook-secret/rotate": "WebhooksFunction",
+    "/v1/webhooks/{proxy+}": "WebhooksFunction",
     "/v1/wallet": "AccountsFunction",
     "/v1/wallet/top-ups": "PaymentsFunction",
     "/v1/wallet/top-ups/{top_up_id}": "PaymentsFunction",
@@ -95,11 +107,19 @@ def test_a_function_ends_no_later_than_its_route(stack: Stack) -> None:
         assert stack.functions[route.function].timeout <= route.timeout, route.path
 
 
+def test_no_provider_calls_us_back() -> None:
+    """J13 and J14: jobs are polled, so that there is nothing to forge and no order to get wrong."""
+    taking = {path for path in ROUTES if re.search(r"callback|webhook|hook|notif", path)}
+    assert not {path for path in taking if not path.startswith("/v1/webhook")}
+    assert [path for path in ROUTES if "{provider}" in path] == ["/v1/payments/{provider}"]  # of payments, not of jobs
+
+
 def test_a_wrong_spelling_of_the_transfer_mode_is_noticed(tmp_path: Path) -> None:
     """SAM and cfn-lint accept any string there and buffer; the assertions above must not."""
     text = TEMPLATE.read_text(encoding="utf-8")
     assert text.count("RESPONSE_STREAM") == len(STREAMING)
     wrong = tmp_path / "template.yaml"
+    shutil.copytree(TEMPLATE.parent / "statemachines", tmp_path / "statemachines")
     wrong.write_text(text.replace("RESPONSE_STREAM", "STREAM"), encoding="utf-8")
     assert not any(route.streaming for route in load(wrong).routes)
 

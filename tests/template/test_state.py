@@ -42,7 +42,7 @@ def test_the_cache_costs_nothing_idle_and_goes_with_the_stack(resources: Resourc
     }
 
 
-FORGOTTEN = {"CacheBucket": {"cache/": 2}, "MediaBucket": {"uploads/": 1, "media/": 8}}  # after so many days
+FORGOTTEN = {"CacheBucket": {"cache/": 2}, "MediaBucket": {"uploads/": 1, "media/": 7}}  # after so many days
 
 
 @pytest.mark.parametrize("name", sorted(FORGOTTEN))
@@ -83,7 +83,7 @@ def test_web_pages_may_use_links_to_files_and_no_others(resources: Resources) ->
 
 
 def test_no_link_outlives_its_file() -> None:
-    assert FORGOTTEN["MediaBucket"]["media/"] * 24 * 3600 > LONGEST_S
+    assert FORGOTTEN["MediaBucket"]["media/"] * 24 * 3600 >= LONGEST_S  # S3 rounds up to a midnight
 
 
 def test_no_answer_outlives_its_object(stack: Stack) -> None:

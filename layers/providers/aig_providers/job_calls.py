@@ -12,14 +12,14 @@ from aig.modalities.public_url import public_host
 from aig.modalities.upstream import Upstream
 from aig.modalities.usage import Usage
 from aig_providers import wire
-from aig_providers.shapes import number, string
+from aig_providers.job_results import credits_told
+from aig_providers.shapes import string
 from aig_providers.wire import HttpRequest, Post, ReadDetail, common_detail
 
 # Queues answer 201 and 202 for what is made or will be, and 204 for what is gone.
 ACCEPTED = (200, 201, 202, 204)
 # What says of a job that is to be stopped that there is nothing left to stop.
 _OVER = frozenset({400, 404, 409, 410})
-_MOST_CREDITS = 10**6
 _ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,199}")
 
 
@@ -119,10 +119,9 @@ def seconds_used(handle: Handle, told: Any = None, resolution: Any = None) -> Us
 
 def credits_used(upstream: Upstream, handle: Handle, told: Any) -> Usage:
     """The credits that the provider tells, or else what the seconds that it was asked for cost."""
-    if type(told) in (int, float) and 0 <= number(told) <= _MOST_CREDITS:
-        return Usage({"credits": ceil(told)})
     asked = {"seconds": handle["seconds"], "assets": 1}
-    return Usage({"credits": sum(each * asked.get(unit, 0) for unit, each in upstream.credits.items())}, estimated=True)
+    estimate = sum(each * asked.get(unit, 0) for unit, each in upstream.credits.items())
+    return credits_told(told) or Usage({"credits": estimate}, estimated=True)
 
 
 def finished(upstream: Upstream, urls: Sequence[Any], usage: Usage) -> Finished:

@@ -3,10 +3,9 @@
 An answer is a 200 whatever became of it: its `base_resp` says so by a number, of which the vendor publishes a list.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
-from aig.errors import UpstreamError, UpstreamKind
+from aig.errors import UpstreamError
 from aig.modalities.job import Finished, Handle, Inline, Linked, State
 from aig.modalities.media import audio
 from aig.modalities.music import MusicRequest
@@ -14,48 +13,18 @@ from aig.modalities.upstream import Upstream
 from aig.modalities.usage import Usage
 from aig_providers import wire
 from aig_providers.job_results import AtOnce, linked
+from aig_providers.minimax_calls import told_failure
 from aig_providers.shapes import string, unsupported
 from aig_providers.wire import Detail, HttpRequest, Post, parse_object, post_json
 
 # The first models sing lyrics that they are given, and do nothing else.
 SINGERS_ONLY = frozenset({"music-1.5", "music-2.0"})
 SHORTEST_LYRICS = 10
-_KINDS: Mapping[int, UpstreamKind] = {
-    1002: "rate_limited",
-    1004: "auth",
-    1008: "auth",  # the balance
-    1026: "rejected",
-    1027: "rejected",
-    1039: "rate_limited",
-    1041: "rate_limited",
-    1042: "rejected",
-    2013: "rejected",
-    2045: "rate_limited",
-    2049: "auth",
-    2056: "rate_limited",
-    2061: "auth",  # a model that is not in our plan
-}
-_MODERATED = frozenset({1026, 1027})  # what was asked for, and what came of it
 
 
 def read_detail(_: Any) -> Detail:
     """Of an answer with another status than 200, which says no more than its status."""
     return Detail(code="invalid_request_error")
-
-
-def told_failure(body: Mapping[str, Any]) -> UpstreamError | None:
-    """What the answer says of itself; None where all is well. Raises UpstreamError where it says nothing."""
-    base = body.get("base_resp")
-    number = base.get("status_code") if isinstance(base, Mapping) else None
-    if type(number) is not int:
-        raise UpstreamError("malformed")
-    if not number:
-        return None
-    kind = _KINDS.get(number, "unavailable")
-    if kind != "rejected":
-        return UpstreamError(kind)
-    moderated = number in _MODERATED
-    return UpstreamError(kind, status=400, code="content_policy_violation" if moderated else "invalid_request_error")
 
 
 def check_music(model_id: str, request: MusicRequest) -> None:

@@ -72,6 +72,9 @@ class _HttpReply:
         return await self._content.readany()
 
 
+_NEVER_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+
+
 class Client:
     """The connections of one event loop.
 
@@ -130,7 +133,7 @@ class Client:
             ) as response:
                 yield _HttpReply(response)
         except (aiohttp.ClientError, OSError) as error:
-            raise UpstreamError("connect", sent=not isinstance(error, aiohttp.ClientConnectorError)) from error
+            raise UpstreamError("connect", sent=not isinstance(error, _NEVER_CONNECTED)) from error
         finally:
             self._in_use -= 1
             self._used_at = self._clock.now()

@@ -1,7 +1,7 @@
 """Files in a bucket of their own, which forgets them:
 
   uploads/<tenant>/<upload id>    what a client puts there before it is asked about, for a day
-  media/<tenant>/<file name>      what models made, for eight days: no link lasts longer than seven
+  media/<tenant>/<file name>      what models made, to the night after seven days: no link lasts longer
   media/<tenant>/<job id>/<name>  what jobs made, for as long
 
 A tenant is the one that the key stands for, never one that a request names.

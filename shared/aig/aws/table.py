@@ -92,13 +92,14 @@ class Table:
         self, item: Mapping[str, Value | None], condition: str, values: Mapping[str, Value], **names: str
     ) -> bool:
         """Put an item in the place of any other. False if the condition does not hold: nothing is changed then."""
-        request = {
+        request: dict[str, Any] = {
             "TableName": self.name,
             "Item": dump(item),
             "ConditionExpression": condition,
             "ExpressionAttributeValues": dump(values),
-            "ExpressionAttributeNames": {f"#{short}": name for short, name in names.items()},
         }
+        if names:  # DynamoDB takes no empty map
+            request["ExpressionAttributeNames"] = {f"#{short}": name for short, name in names.items()}
         return await self._if("PutItem", request)
 
     async def put(self, item: Mapping[str, Value | None]) -> None:
@@ -221,6 +222,14 @@ class Table:
                 raise
             return failed
         return {}
+
+    async def apply(self, action: dict[str, Any]) -> bool:
+        """One Update as it is made for `transact`, at half the cost. False if its condition does not hold."""
+        return await self._if("UpdateItem", action["Update"])
+
+    def delete_action(self, pk: str, sk: str) -> dict[str, Any]:
+        """A Delete for `transact`, of an item that need not be there."""
+        return {"Delete": {"TableName": self.name, "Key": dump({"pk": pk, "sk": sk})}}
 
     def put_action(self, item: Mapping[str, Value | None]) -> dict[str, Any]:
         """A Put for `transact`, of an item that must not be there yet."""

@@ -31,7 +31,7 @@ from aig.aws.shards import Refused, Shards, counter_key, shard_key
 from aig.aws.table import Table
 from aig.clock import Clock, SystemClock
 from aig.events import Event
-from aig.jobs.job import Ending, Job
+from aig.jobs.job import Ending, Placed
 from aig.keys import Caller
 from aig.limits import Limits
 from aig.money.hold import Hold, Settlement
@@ -73,8 +73,8 @@ class DynamoWallets:
         self.shards = Shards(table, clock or SystemClock())
         self._ledger = DynamoLedger(table, self.shards)
 
-    async def take(self, hold: Hold, caller: Caller, job: Job | None = None) -> Hold:
-        ordered = [self._jobs.put_action(job)] if job else []
+    async def take(self, hold: Hold, caller: Caller, placed: Placed | None = None) -> Hold:
+        ordered = self._jobs.put_actions(placed) if placed else []
 
         async def attempt(taking: Taking) -> Refused | None:
             placed = hold.on(taking.at)

@@ -39,6 +39,7 @@ _AS_THEY_ARE = (
     *("context", "max_output", "licence", "sandbox", "successor", "knowledge", "dimensions", "image_tokens"),
     "unavailable",
     "most_seconds",
+    "usual_seconds",
 )
 _NEEDED: Mapping[str, tuple[Unit, ...]] = {"text": ("input_tokens", "output_tokens"), "embedding": ("input_tokens",)}
 _PROVIDER_FIELDS = frozenset(
@@ -55,6 +56,7 @@ _MODEL_FIELDS = frozenset(
         "sandbox",
         "unavailable",
         "most_seconds",
+        "usual_seconds",
         "offer",
     }
 )
@@ -216,9 +218,9 @@ def _check_sizes(place: str, row: Mapping[str, Any]) -> None:
         raise ValueError(f"{place}: needs 0 < max_output <= context")
     if any(size <= 0 for size in sizes.values()):
         raise ValueError(f"{place}: context, max_output and image_tokens are more than 0")
-    seconds = row.get("most_seconds", 1)
-    if type(seconds) is not int or seconds < 1:
-        raise ValueError(f"{place}: most_seconds is a whole number from 1")
+    most, usual = row.get("most_seconds", 1), row.get("usual_seconds", 1)
+    if type(most) is not int or type(usual) is not int or not 1 <= usual <= most:
+        raise ValueError(f"{place}: most_seconds is a whole number from 1, and usual_seconds one up to it")
 
 
 def _quality(place: str, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -273,6 +275,9 @@ def _check_callable(place: str, model: Mapping[str, Any]) -> None:
             raise ValueError(f"{place} at {offer['provider']}: can be called, and has no price")
         if "credits" in offer["prices"]["rates"] and "credits" not in offer:
             raise ValueError(f"{place} at {offer['provider']}: is priced in credits, and does not say what costs them")
+        by_second = "seconds" in offer["prices"]["rates"].keys() | offer.get("credits", {}).keys()
+        if by_second and {"video", "music"} & set(model["capabilities"]) and "most_seconds" not in model:
+            raise ValueError(f"{place}: is priced by the second, and does not say most_seconds")
         if unheld := sorted(COUNT_UNITS & offer["prices"]["rates"].keys() - counted):
             raise ValueError(f"{place} at {offer['provider']}: {unheld[0]} is counted by nothing it can be called for")
 

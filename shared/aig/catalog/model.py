@@ -143,6 +143,7 @@ class Model:
     dimensions: tuple[int, ...] = ()
     image_tokens: int = IMAGE_TOKENS  # the most that a picture may count as
     most_seconds: int | None = None  # of a video or of music
+    usual_seconds: int | None = None  # the same, of one whose length is not said
     unavailable: str | None = None  # why it is listed only
 
     @property
@@ -241,6 +242,7 @@ def parse(data: Mapping[str, Any]) -> Catalog:
             dimensions=tuple(row.get("dimensions", ())),
             image_tokens=row.get("image_tokens", IMAGE_TOKENS),
             most_seconds=row.get("most_seconds"),
+            usual_seconds=row.get("usual_seconds"),
             unavailable=row.get("unavailable"),
         )
         for row in data["models"]

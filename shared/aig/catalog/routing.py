@@ -7,7 +7,7 @@ from typing import Any, Literal
 from aig.catalog.model import OPERATIONS, Catalog, Model, Offer
 from aig.errors import AIGError, Forbidden, InvalidRequest, ProviderUnavailable
 from aig.health import State
-from aig.modalities.demand import UNBOUNDED_TOKENS, Demand
+from aig.modalities.demand import UNBOUNDED_TOKENS, UNSAID, Demand
 from aig.modalities.usage import OUTPUT_UNITS, Unit
 from aig.money.pricing import has_price, price_of
 
@@ -60,10 +60,10 @@ class Candidate:
         return f"{self.offer.provider.name}/{self.model.slug}"
 
     def billed(self, counts: Mapping[Unit, int]) -> Mapping[Unit, int]:
-        """As many seconds as the model makes at most, and the credits that all of it costs."""
+        """With the seconds that the model makes where nobody says how many, and the credits that all of it costs."""
         billed = dict(counts)
-        if "seconds" in billed and self.model.most_seconds is not None:
-            billed["seconds"] = min(billed["seconds"], self.model.most_seconds)
+        if billed.get("seconds") == UNSAID:
+            billed["seconds"] = self.model.usual_seconds or self.model.most_seconds or 0
         if self.offer.credits:
             billed["credits"] = sum(each * billed.get(unit, 0) for unit, each in self.offer.credits.items())
         return billed

@@ -61,6 +61,11 @@ INTERNAL = Failure(
     "internal_error",
     f"Something went wrong on our side. {_NOTHING_CHARGED} Send it again; quote the id of the job.",
 )
+PICTURE_GONE = Failure(
+    "invalid_request_error",
+    "picture_expired",
+    f"The picture that the job was to begin with is kept for a day, which is over. {_NOTHING_CHARGED} Send it again.",
+)
 EXPIRED = Failure(
     "internal_error",
     "hold_expired",

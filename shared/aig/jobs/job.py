@@ -4,7 +4,8 @@
     queued -> cancelled | failed
 
 Each change is conditional on the state before. While it is processing it is submitted (under a stamp, so that nobody
-submits it twice), then polled by its handle, then its files are kept, and in the end it is paid for.
+submits it twice), then polled by its handle, then its files are kept, and in the end it is paid for. What no provider
+has taken on is queued again.
 """
 
 from collections.abc import Mapping
@@ -57,8 +58,9 @@ class Stamp:
 class Order:
     """What was asked for, and by whom: it does not change. Times in unix seconds.
 
-    `body` is the checked body of the request, without its picture; `candidates` are keys, `provider/vendor/model`, in
-    the order in which they are to be tried. `media_url` is where links to its files lead, `request_id` that of the hold.
+    `candidates` are keys, `provider/vendor/model`, in the order in which they are tried. `media_url` is where links to
+    its files lead, `request_id` that of the hold; `counts` and `tier` are what bounds its price. Its request's body lies
+    beside it, until its end.
     """
 
     id: str
@@ -69,7 +71,6 @@ class Order:
     trace_id: str
     model: str
     candidates: tuple[str, ...]
-    body: Mapping[str, Any] = field(repr=False)
     created_at: int
     media_url: str
     picture: str | None = None  # its media type, where one lies beside the job
@@ -79,6 +80,8 @@ class Order:
     sandbox_seconds: int = 3
     session: str = ""
     parent_id: str | None = None
+    counts: Mapping[Unit, int] = field(default_factory=dict)
+    tier: str | None = None
 
     @property
     def payer_id(self) -> str:
@@ -89,6 +92,9 @@ class Order:
 class Job:
     """An order and what has become of it. `deadline_at` is when it fails unless it is further by then.
 
+    While it is queued that is to be taken on, and then to be done. Whoever brings it on says by `look_at` until when
+    nobody else need look at it.
+
     `candidate` is the one that has it, `handle` what its adapter asks for it by, `stage` that of the paid step before,
     `spent` what such steps have consumed. `tries` counts the rounds of submitting, `lost` the polls that found nobody
     who knew it. `files` and `units` are there as soon as the files are kept.
@@ -97,6 +103,7 @@ class Job:
     order: Order
     status: Status
     deadline_at: int
+    look_at: int = 0
     candidate: str | None = None
     stamp: Stamp | None = None
     handle: Handle | None = None
@@ -128,6 +135,14 @@ class Job:
     def model(self) -> str:
         """The slug of the model that has it, or of the first that is to be tried."""
         return self.candidate.partition("/")[2] if self.candidate else self.order.model
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A new job with the checked body of its request, without the picture."""
+
+    job: Job
+    body: Mapping[str, Any] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

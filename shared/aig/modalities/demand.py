@@ -12,6 +12,7 @@ TEXT_OUT: frozenset[Unit] = frozenset({"output_tokens", "reasoning_tokens"})
 BYTES_PER_TOKEN = 4
 USUAL_IMAGE = 1_000  # tokens
 USUAL_FILE = 4_000
+UNSAID = 0  # seconds of what is to be made: the model decides
 UNBOUNDED_TOKENS = 10**9  # of an input that only the model's context bounds
 
 

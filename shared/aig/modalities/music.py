@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from aig.modalities.demand import Demand
+from aig.modalities.demand import UNSAID, Demand
 
 LONGEST_S = 600
 
@@ -28,6 +28,6 @@ class MusicRequest:
             capabilities=frozenset({"music", "lyrics"} if self.lyrics else {"music"}),
             input_tokens=0,
             output_tokens=0,
-            counts={"seconds": self.seconds or LONGEST_S, "tracks": 1, "assets": 1},
+            counts={"seconds": self.seconds or UNSAID, "tracks": 1, "assets": 1},
             preferences=self.preferences or {},
         )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from aig.modalities.demand import Demand
+from aig.modalities.demand import UNSAID, Demand
 from aig.modalities.files import Picture
 
 LONGEST_S = 60
@@ -31,13 +31,12 @@ class VideoRequest:
     @property
     def demand(self) -> Demand:
         """A resolution that has a price of its own is a service tier of that name."""
-        seconds = self.seconds or LONGEST_S
         return Demand(
             models=self.models,
             capabilities=frozenset({"video", "from_picture" if self.picture else "from_text"}),
             input_tokens=0,
             output_tokens=0,
-            counts={"seconds": seconds, "assets": 1},
+            counts={"seconds": self.seconds or UNSAID, "assets": 1},
             preferences=self.preferences or {},
             service_tier=self.resolution,
         )

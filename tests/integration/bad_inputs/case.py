@@ -67,14 +67,24 @@ class Case:
 
 
 GONE: Final = object()
+JOBS: Final = {
+    "/v1/videos/generations": "sandbox/video",
+    "/v1/audio/music": "sandbox/music",
+    "/v1/3d/generations": "sandbox/3d",
+}
 GOOD: Final[Mapping[str, Mapping[str, Any]]] = {
     "/v1/embeddings": {"model": "sandbox/embed", "input": PROMPT},
     **{call.path: {"model": call.model, **call.body} for call in CALLS},
+    **{path: {"model": model, "prompt": PROMPT} for path, model in JOBS.items()},
 }
 GOOD_FILES: Final = {
     call.path: [(name, b"file", data) for name, data in call.files.items()] for call in CALLS if call.files
 }
-FAMILIES: Final = {"/v1/embeddings": "embeddings", **{call.path: call.family.lower() for call in CALLS}}
+FAMILIES: Final = {
+    "/v1/embeddings": "embeddings",
+    **{call.path: call.family.lower() for call in CALLS},
+    **dict.fromkeys(JOBS, "generations"),
+}
 
 
 def good_body(path: str = "/v1/chat/completions") -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The table of bad inputs, through the real apps: the answer, no 500, no call to a provider, and no charge.
 
 Rows 37 to 39 and 55 to 58 need a server: test_wires.py. Rows 111 and 116 to 124 need a provider: test_upstreams.py.
-Row 20 is in ../test_sub_accounts.py, row 115 in ../test_free_tier.py, row 151 in ../test_vision.py.
+Row 20 is in ../test_sub_accounts.py, row 115 in ../test_free_tier.py, row 151 in ../test_vision.py, row 173 in
+../test_deliveries.py, rows 174 to 180 are in ../test_jobs.py and rows 181 to 187 in ../test_job_files.py.
 """
 
 import json
@@ -26,7 +27,7 @@ from local.template import Stack
 from tests import apps
 from tests.apps import App
 from tests.builders import Account, an_account, holds_of, wallet_of
-from tests.integration.bad_inputs import bodies, headers, media, pictures, texts
+from tests.integration.bad_inputs import bodies, headers, media, orders, pictures, texts
 from tests.integration.bad_inputs.case import FAMILIES, GONE, GOOD_FILES, Case, SenderKind, good_body
 from tests.logs import Log
 from tests.unit.clock import FixedClock
@@ -46,9 +47,11 @@ TABLE: Final = [
     *media.URLS,
     *media.PICTURES,
     *media.RECORDINGS,
+    *orders.ORDERS,
+    *orders.WEBHOOKS,
 ]
 METERED: Final = {"chat", *FAMILIES.values()}
-ELSEWHERE: Final = {20, 115, 151, 37, 38, 39, 55, 56, 57, 58, 111, *range(116, 125)}
+ELSEWHERE: Final = {20, 115, 151, 37, 38, 39, 55, 56, 57, 58, 111, *range(116, 125), *range(173, 188)}
 NOT_YET: Final = {
     66: "there are no evals yet",
 }
@@ -181,7 +184,7 @@ def check(case: Case, response: httpx.Response) -> None:
 
 
 def test_the_table_is_complete() -> None:
-    assert {case.row for case in TABLE} | ELSEWHERE | set(NOT_YET) == set(range(1, 166))
+    assert {case.row for case in TABLE} | ELSEWHERE | set(NOT_YET) == set(range(1, 188))
 
 
 @pytest.mark.parametrize(("row", "reason"), NOT_YET.items())
