@@ -269,7 +269,9 @@ class Deliverer:
             return Step("due", math.ceil(seconds))
         step = await self._attempt(delivery)
         if step.state == "busy":
-            return Step("due", math.ceil(BUSY_S * (1 + self._chance()) * self._scale))
+            overdue = self._clock.now() - delivery.due_ms / 1000
+            wait = min(max(BUSY_S, overdue / 2), LONGEST_BUSY_S)
+            return Step("due", math.ceil(wait * (1 + self._chance()) * self._scale))
         return _ENDED if step.state == "ended" else Step("due", math.ceil(step.seconds))
 
     async def _hand_over(self, delivery: Delivery, seconds: float) -> None:

@@ -431,7 +431,8 @@ class TestSlowReceivers:
             lease = deliveries.Lease(holder, world.clock.time + deliveries.LEASE_S)
             await world.log.take_slot(world.account.id, endpoint.id, deliveries.FEWEST_AT_ONCE, lease, world.clock.time)
         step = await world.deliverer.next(world.account.id, delivery.id, delivery.round)
-        assert (step.state, step.seconds, receiver.sent) == ("due", seconds, [])
+        assert (step.state, receiver.sent) == ("due", [])
+        assert seconds <= step.seconds <= seconds + 1
 
     async def test_urls_of_one_host_share_what_is_known_of_it(self, world: World, receiver: Receiver) -> None:
         receiver.script = [Answer(held=asyncio.Event())]
