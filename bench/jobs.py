@@ -25,6 +25,7 @@ from bench.local_stack import Metered, metered
 from bench.measure import percentile
 from bench.metered_stack import COUNTING
 from bench.processes import ROOT, BenchError, cpus
+from local.embedded import pretend_credentials
 from local.errors import StartError
 from tests.dynamodb_local import DynamoDBLocal
 
@@ -253,6 +254,7 @@ def started(dynamodb_local: bool) -> Iterator[tuple[Metered, str]]:
     with contextlib.ExitStack() as running:
         variables, database = {}, "moto, in the stack's process"
         if dynamodb_local:
+            pretend_credentials()
             emulator = DynamoDBLocal()
             running.callback(emulator.stop)
             variables, database = {"AIG_DYNAMODB_ENDPOINT": emulator.endpoint, COUNTING: "1"}, "DynamoDB Local"

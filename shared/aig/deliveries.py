@@ -42,7 +42,9 @@ HANGING_S = 2.0  # that long an attempt may keep the fast lane
 SLOW_S, QUICK_S = 600, 3600  # so long a receiver is taken for what its last attempt was
 MOST_AT_ONCE, FEWEST_AT_ONCE = 10, 2  # attempts on their way to a receiver: to one that is known to be quick, or not
 EXCERPT_BYTES = 2048
-BUSY_S = 10
+# Between looks for a place: half of what an attempt is late. A thousand that wait for one receiver would look for it a
+# hundred times a second otherwise.
+BUSY_S, LONGEST_BUSY_S = 10, 600
 _LOOK_AGAIN_S = 0.1
 _TRIES = 3
 _LONGEST_DEFERRAL_S = 60
@@ -267,7 +269,9 @@ class Deliverer:
             return Step("due", math.ceil(seconds))
         step = await self._attempt(delivery)
         if step.state == "busy":
-            return Step("due", math.ceil(BUSY_S * (1 + self._chance()) * self._scale))
+            overdue = self._clock.now() - delivery.due_ms / 1000
+            wait = min(max(BUSY_S, overdue / 2), LONGEST_BUSY_S)
+            return Step("due", math.ceil(wait * (1 + self._chance()) * self._scale))
         return _ENDED if step.state == "ended" else Step("due", math.ceil(step.seconds))
 
     async def _hand_over(self, delivery: Delivery, seconds: float) -> None:

@@ -418,6 +418,22 @@ class TestSlowReceivers:
         assert 2 < receiver.most_at_once <= deliveries.MOST_AT_ONCE
         assert (await world.log.pace(world.account.id, endpoint.id)).slow_until == 0
 
+    @pytest.mark.parametrize(("late", "seconds"), [(0, 10), (60, 30), (600, 300), (7200, 600)])
+    async def test_who_waits_for_a_place_looks_for_one_less_often_the_longer_it_takes(
+        self, world: World, receiver: Receiver, late: int, seconds: int
+    ) -> None:
+        endpoint = await world.endpoint(receiver.url)
+        event = world.event()
+        await world.tell(event)
+        delivery = await world.delivery(event, endpoint)
+        world.clock.time += late
+        for holder in ("one", "another"):
+            lease = deliveries.Lease(holder, world.clock.time + deliveries.LEASE_S)
+            await world.log.take_slot(world.account.id, endpoint.id, deliveries.FEWEST_AT_ONCE, lease, world.clock.time)
+        step = await world.deliverer.next(world.account.id, delivery.id, delivery.round)
+        assert (step.state, receiver.sent) == ("due", [])
+        assert seconds <= step.seconds <= seconds + 1
+
     async def test_urls_of_one_host_share_what_is_known_of_it(self, world: World, receiver: Receiver) -> None:
         receiver.script = [Answer(held=asyncio.Event())]
         world.deliverer = world.worker(hanging_s=0.05)
