@@ -208,3 +208,24 @@ class TestJudging:
         assert (await world.now_is(endpoint)).failing_since is None
         await world.deliver()
         assert (await world.now_is(endpoint)).failing_since is not None
+
+
+async def test_what_waits_is_cancelled_page_by_page(
+    world: World, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aig.aws.deliveries._READ_AT_ONCE", 2)
+    endpoint, other = await world.endpoint(receiver.url), await world.endpoint(receiver.url + "/other")
+    events = [world.event() for _ in range(5)]
+    await world.tell(*events)
+    assert await world.log.cancel_pending(world.account.id, endpoint.id, NOW) == 5
+    assert {(await world.delivery(event, endpoint)).status for event in events} == {"cancelled"}
+    assert {(await world.delivery(event, other)).status for event in events} == {"pending"}
+
+
+async def test_an_attempt_that_is_made_is_nobodys_to_make(world: World, receiver: Receiver) -> None:
+    endpoint, event = await world.endpoint(receiver.url), world.event()
+    await world.tell(event)
+    before = await world.delivery(event, endpoint)
+    await world.deliver()
+    late = deliveries.Lease("late", world.clock.time + 99)
+    assert await world.log.claim(before, 1, late, world.clock.time + 60) == world.clock.time + 60
