@@ -1,7 +1,7 @@
 """statemachines/job.asl.json: what it is made of, and each of its branches, run as the local stack runs them.
 
-The tasks are the worker's real handler. Waits last a thousandth of what they say, and time passes by what they say; the
-pauses between retries are noted and not made.
+The tasks are the worker's real handler. Waits are over at once, and the test's time passes by what they say; the pauses
+between retries are noted and not made.
 """
 
 import asyncio
@@ -31,7 +31,6 @@ from tests import apps
 from tests.builders import Account, an_account
 from tests.jobs import COST, MAKER, ONE, UPSTREAM, VIDEO, Shop, done, failed, losses, spent
 
-SCALE = 0.001
 PATIENCE_S = 60.0
 STATES: Mapping[str, Mapping[str, Any]] = json.loads((ROOT / "statemachines/job.asl.json").read_text())["States"]
 TASKS = {name: state for name, state in STATES.items() if state["Type"] == "Task"}
@@ -127,7 +126,7 @@ class Line:
         self.trouble(event["action"])
         told: dict[str, Any] = self.module.handler(event, None)
         self.told.append({**event, **told})
-        self.shop.clock.time += told["wait_s"] / SCALE
+        self.shop.clock.time += told["wait_s"]
         return told
 
     async def run(self, job: Job) -> Job:
@@ -153,10 +152,11 @@ class Line:
 
 @pytest.fixture
 async def line(shop: Shop, deployed: Stack, dynamodb: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Line]:
-    monkeypatch.setenv("AIG_TIME_SCALE", str(SCALE))
     pauses: list[float] = []
     paused = SimpleNamespace(sleep=pauses.append)
     monkeypatch.setattr("moto.stepfunctions.parser.asl.component.common.retry.retrier_decl.time", paused)
+    waits = "moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function.WaitFunction"
+    monkeypatch.setattr(f"{waits}._wait_interval", lambda *_, **__: None)
     (template,) = [machine for machine in deployed.machines if machine.logical_id == "JobMachine"]
     machine = replace(template, name=f"job-{uuid.uuid4().hex}")
     create_machines([machine], dynamodb)
@@ -164,7 +164,6 @@ async def line(shop: Shop, deployed: Stack, dynamodb: str, monkeypatch: pytest.M
         deployed.functions["JobWorkerFunction"],
         AIG_JOB_MACHINE=f"arn:aws:states:us-east-1:123456789012:stateMachine:{machine.name}",
         AIG_STATES_ENDPOINT=dynamodb,
-        AIG_TIME_SCALE=str(SCALE),
     )
     opened = Line(shop, module, machine, dynamodb, pauses)
     yield opened
@@ -438,3 +437,19 @@ async def test_a_tenant_s_places_are_its_own(line: Line, shop: Shop, buyer: Acco
     for who in (buyer, other):
         await line.run(await shop.order(who))
     assert [await shop.slots(MAKER, owner) for owner in (PLATFORM, buyer.id, other.id)] == [0, 0, 0]
+
+
+@pytest.mark.parametrize(("scale", "waits"), [("1", 2), ("0.01", 1), ("0.0001", 1)])
+async def test_scaled_waits_are_whole_seconds(
+    line: Line, shop: Shop, buyer: Account, deployed: Stack, scale: str, waits: int
+) -> None:
+    """A machine ends with an error at any other."""
+    module: Any = apps.start(deployed.functions["JobWorkerFunction"], AIG_TIME_SCALE=scale)
+    module.steps = line.module.steps
+    jobs = [await shop.order(buyer) for _ in range(5)]
+    for job in jobs[:4]:
+        await shop.take("submit", job)
+    event = {"action": "submit", "tenant": buyer.id, "job_id": jobs[4].id}
+    told = await asyncio.to_thread(module.handler, event, None)
+    assert told == {"do": "submit", "wait_s": waits}
+    assert isinstance(told["wait_s"], int)
