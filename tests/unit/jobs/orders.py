@@ -20,7 +20,6 @@ def a_job(kind: JobKind = "video", *, order: dict[str, Any] | None = None, **sta
         trace_id="trace",
         model="maker/film",
         candidates=("maker/maker/film", "spare/maker/film"),
-        body={"prompt": "secret", "model": "maker/film"},
         created_at=CREATED,
         media_url="https://media.example",
     )

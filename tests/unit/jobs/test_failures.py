@@ -14,6 +14,7 @@ ALL = [
     failures.UNKNOWN,
     failures.UNUSABLE,
     failures.GONE,
+    failures.PICTURE_GONE,
     failures.INTERNAL,
     failures.EXPIRED,
     failures.too_late(a_job()),

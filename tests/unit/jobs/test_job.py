@@ -2,7 +2,7 @@
 
 import pytest
 
-from aig.jobs.job import ENDED, KINDS, STATUSES, Status
+from aig.jobs.job import ENDED, KINDS, STATUSES, Placed, Status
 from tests.unit.jobs.orders import a_job
 
 
@@ -29,4 +29,4 @@ def test_a_sub_account_s_job_is_its_parent_s_to_pay() -> None:
 
 
 def test_a_prompt_is_in_no_log() -> None:
-    assert "secret" not in repr(a_job())
+    assert "secret" not in repr(Placed(a_job(), {"prompt": "secret"}))
