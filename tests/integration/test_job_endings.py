@@ -315,3 +315,33 @@ async def test_a_store_that_is_busy_is_said_to_be(shop: Shop, buyer: Account) ->
         await replace(shop.steps, files=Files()).submit(buyer.id, job.id)  # type: ignore[arg-type]
     assert (await shop.look(job)).status == "queued"
     assert shop.maker.references == []
+
+
+@pytest.mark.parametrize("skew", [-600, 600])
+@pytest.mark.parametrize("idempotent", [True, False])
+async def test_clocks_that_differ_by_ten_minutes_charge_nobody_twice(
+    shop: Shop, buyer: Account, skew: int, *, idempotent: bool
+) -> None:
+    """J18: another worker, whose clock is wrong, comes in the middle of a submission."""
+    shop.maker.idempotent = idempotent
+    job = await shop.order(buyer)
+    wrong = replace(shop.steps, gateway=replace(shop.gateway, clock=FixedClock(shop.clock.time + skew)))
+    submit = shop.maker.submit
+    seen: list[str] = []
+
+    async def slow(*given: Any) -> Any:
+        if not seen:
+            seen.append((await wrong.submit(buyer.id, job.id)).do)
+        return await submit(*given)
+
+    shop.maker.submit = slow  # type: ignore[method-assign,assignment]
+    ended = await shop.run(job)
+    too_early = skew > 0 and not idempotent  # it takes the one at work for dead
+    assert ended.status == ("failed" if too_early else "completed")
+    assert await spent(shop, buyer) == (0 if too_early else COST)
+    assert set(shop.maker.references) == {job.id}
+    assert len(shop.maker.references) == (2 if skew > 0 and idempotent else 1)
+    assert [event.type for event in await shop.events(buyer.id)] == [f"job.{ended.status}"]
+    if too_early:
+        assert shop.maker.cancelled == [{"id": "1"}]
+        assert await losses(shop, buyer) == [("abandoned_job", UPSTREAM)]
