@@ -8,7 +8,7 @@ import asyncio
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -50,6 +50,17 @@ def after(state: Mapping[str, Any]) -> Iterator[str]:
     yield from (rule["Next"] for name in ("Choices", "Catch") for rule in state.get(name, ()))
 
 
+def patient(state: Mapping[str, Any]) -> Mapping[str, Any]:
+    """How a task is repeated while the store is busy."""
+    (retry,) = [retry for retry in state["Retry"] if "StoreBusy" in retry["ErrorEquals"]]
+    return dict(retry)
+
+
+def within(pauses: Sequence[float], bounds: Sequence[float]) -> bool:
+    """Whether there is one pause for each of these, and none of them longer: how much shorter, chance says."""
+    return len(pauses) == len(bounds) and all(0 <= pause <= most for pause, most in zip(pauses, bounds, strict=True))
+
+
 class TestTheDefinition:
     def test_every_state_is_reached_and_every_way_leads_somewhere(self) -> None:
         seen, left = set[str](), ["Submit"]
@@ -70,12 +81,13 @@ class TestTheDefinition:
     @pytest.mark.parametrize("name", TASKS)
     def test_a_task_is_bounded_and_repeated(self, name: str) -> None:
         state = TASKS[name]
-        assert 0 < state["TimeoutSeconds"] <= 900
-        (retry,) = state["Retry"]
-        assert set(retry["ErrorEquals"]) == {"States.ALL"} or TRANSIENT | {"StoreBusy"} <= set(retry["ErrorEquals"])
-        assert retry["BackoffRate"] > 1
-        assert retry["MaxAttempts"] >= 6
-        assert retry["MaxDelaySeconds"] <= 120
+        assert state["TimeoutSeconds"] == (930 if name == "Store" else 330)
+        for retry in state["Retry"]:
+            assert retry["BackoffRate"] > 1
+            assert retry["MaxAttempts"] >= 6
+            assert retry["MaxDelaySeconds"] <= 120
+        last = set(state["Retry"][-1]["ErrorEquals"])
+        assert last == {"States.ALL"} or TRANSIENT | {"StoreBusy"} <= last
 
     @pytest.mark.parametrize("name", sorted(TASKS.keys() - {"Compensate"}))
     def test_whatever_a_task_dies_of_is_compensated(self, name: str) -> None:
@@ -91,8 +103,27 @@ class TestTheDefinition:
     @pytest.mark.parametrize("name", ["Submit", "Poll", "Store"])
     def test_a_worker_that_is_killed_or_runs_too_long_is_started_again(self, name: str) -> None:
         """How Lambda names these: it has changed over the years."""
-        (retry,) = TASKS[name]["Retry"]
+        retry = patient(TASKS[name])
         assert {"Lambda.Unknown", "Sandbox.Timedout", "Runtime.ExitError"} <= set(retry["ErrorEquals"])
+
+    def test_a_store_that_its_machine_gives_up_is_started_again(self) -> None:
+        """Lambda ends the worker after 900 seconds, and says so before the machine gives it up."""
+        assert "States.Timeout" in patient(TASKS["Store"])["ErrorEquals"]
+        assert TASKS["Store"]["TimeoutSeconds"] > 900
+
+    @pytest.mark.parametrize("name", ["Submit", "Poll", "Store"])
+    def test_a_busy_store_is_outlasted(self, name: str) -> None:
+        """Half an hour of it, and more, is no reason to give up what a provider is at work on."""
+        retry = patient(TASKS[name])
+        steps = range(retry["MaxAttempts"])
+        waits = [min(retry["MaxDelaySeconds"], retry["IntervalSeconds"] * retry["BackoffRate"] ** at) for at in steps]
+        assert len(waits) == 40
+        assert sum(waits) > 30 * 60
+        assert retry["JitterStrategy"] == "FULL"
+
+    def test_a_result_is_fetched_seven_times(self) -> None:
+        (lost,) = [retry for retry in TASKS["Store"]["Retry"] if retry["ErrorEquals"] == ["ResultLost"]]
+        assert lost["MaxAttempts"] == 6
 
 
 class Alarms:
@@ -120,7 +151,7 @@ class Line:
         run_tasks([machine], self._invoke, lambda _: None)
         gateway = replace(shop.gateway, wallets=module.gateway.wallets, secrets=module.gateway.secrets)
         module.container = replace(module.container, telemetry=self.alarms)
-        module.steps = replace(module.steps, gateway=gateway, results=shop.downloads)
+        module.steps = replace(module.steps, gateway=gateway, results=shop.downloads, insist_s=())
 
     def _invoke(self, function: str, event: dict[str, Any]) -> object:
         assert function == "JobWorkerFunction"
@@ -135,10 +166,15 @@ class Line:
         body = json.dumps({"tenant": job.order.account_id, "job_id": job.id})
         records = {"Records": [{"messageId": "1", "body": body}]}
         assert await asyncio.to_thread(self.module.handler, records, None) == {"batchItemFailures": []}
-        await asyncio.to_thread(self._ended, job.id)
+        await asyncio.to_thread(self.ended, job.id)
         return await self.shop.look(job)
 
-    def _ended(self, name: str) -> None:
+    def names(self) -> set[str]:
+        """Those of all executions that there have been."""
+        return {found["name"] for found in self.client.list_executions(stateMachineArn=self.arn)["executions"]}
+
+    def ended(self, name: str) -> None:
+        """Waits until the execution is over, and well."""
         execution = f"{self.arn.replace(':stateMachine:', ':execution:')}:{name}"
         deadline = time.monotonic() + PATIENCE_S
         while (found := self.client.describe_execution(executionArn=execution))["status"] == "RUNNING":
@@ -240,7 +276,7 @@ class TestAJob:
         seen = await line.run(await shop.order(buyer))
         assert seen.status == "completed"
         assert line.states == WORKS
-        assert line.pauses == [2, 4, 8]
+        assert line.pauses == [4, 8, 16]
         assert await spent(shop, buyer) == COST
 
     @pytest.mark.parametrize("action", ["submit", "poll", "store", "settle"])
@@ -248,7 +284,8 @@ class TestAJob:
         line.trouble = once(action, StoreBusy("throttled"), 3)
         seen = await line.run(await shop.order(buyer))
         assert seen.status == "completed"
-        assert (line.states, line.pauses) == (WORKS, [2, 4, 8])
+        assert line.states == WORKS
+        assert within(line.pauses, [2, 4, 8])
         assert await spent(shop, buyer) == COST
         assert len(shop.maker.references) == 1
 
@@ -329,11 +366,19 @@ class TestCompensation:
         assert len(line.pauses) == 9
 
     async def test_follows_a_store_that_stays_busy(self, line: Line, shop: Shop, buyer: Account) -> None:
-        line.trouble = once("poll", StoreBusy("throttled"), 7)
+        line.trouble = once("poll", StoreBusy("throttled"), 41)
         job = await shop.order(buyer)
         await line.run(job)
         assert await failed(shop, buyer, job) == "internal_error"
-        assert line.pauses == [2, 4, 8, 16, 32, 60]
+        assert within(line.pauses, [2, 4, 8, 16, 32] + [60] * 35)
+
+    async def test_is_not_needed_for_one_that_is_busy_for_many_minutes(
+        self, line: Line, shop: Shop, buyer: Account
+    ) -> None:
+        line.trouble = once("poll", StoreBusy("throttled"), 40)
+        job = await line.run(await shop.order(buyer))
+        assert (job.status, line.alarms.raised) == ("completed", [])
+        assert len(shop.maker.references) == 1
 
     async def test_says_that_a_result_was_lost(self, line: Line, shop: Shop, buyer: Account) -> None:
         shop.downloads.there = {"https://a.example/1": UpstreamError("unavailable", status=503)}
@@ -418,10 +463,48 @@ class TestMessages:
     async def test_of_a_late_job_end_it(self, line: Line, shop: Shop, buyer: Account) -> None:
         job = await shop.order(buyer)
         body = json.dumps({"tenant": buyer.id, "job_id": job.id, "late": True})
+        assert await self.handle(line, body) == []
+        assert (await shop.look(job)).status == "queued"  # it is not late
+        shop.clock.time = job.deadline_at + 1
         assert await self.handle(line, body, body) == []
         assert await failed(shop, buyer, job) == "queue_timeout"
         gone = json.dumps({"tenant": buyer.id, "job_id": "job_gone", "late": True})
         assert await self.handle(line, gone) == []
+
+    async def test_of_a_silent_job_start_another_machine(self, line: Line, shop: Shop, buyer: Account) -> None:
+        """Whose first has ended, at a time when it could not even compensate: its name is used up."""
+        job = await shop.order(buyer)
+        down = True
+
+        def trouble(action: str) -> None:
+            if down:
+                raise Boom
+
+        line.trouble = trouble
+        given = {"tenant": buyer.id, "job_id": job.id}
+        assert await self.handle(line, json.dumps(given)) == []
+        with pytest.raises(AssertionError, match="FAILED"):
+            await asyncio.to_thread(line.ended, job.id)
+        down = False
+        assert await self.handle(line, json.dumps(given)) == []  # says nothing of its being silent
+        assert line.names() == {job.id}
+        again = json.dumps({**given, "again": 7})
+        assert await self.handle(line, again, again) == []
+        await asyncio.to_thread(line.ended, f"{job.id}-7")
+        assert line.names() == {job.id, f"{job.id}-7"}
+        assert (await shop.look(job)).status == "completed"
+        assert await spent(shop, buyer) == COST
+        assert len(shop.maker.references) == 1
+
+    async def test_of_a_job_that_was_never_begun_start_its_first_machine(
+        self, line: Line, shop: Shop, buyer: Account
+    ) -> None:
+        job = await shop.order(buyer)
+        body = json.dumps({"tenant": buyer.id, "job_id": job.id, "again": 7})
+        assert await self.handle(line, body) == []
+        await asyncio.to_thread(line.ended, job.id)
+        assert line.names() == {job.id}
+        assert (await shop.look(job)).status == "completed"
 
     async def test_while_no_machine_can_be_started_come_again(
         self, line: Line, shop: Shop, buyer: Account, deployed: Stack
