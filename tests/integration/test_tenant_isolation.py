@@ -12,12 +12,14 @@ from aig.jobs.job import Job, Order, Placed
 from aig.money.units import Nano
 from aig.payments import TopUp
 from aig.records import Record
+from aig.webhooks.endpoint import Endpoint
 from aig.wiring import Container
 from local.template import ROOT
 from tests.apps import App
 from tests.builders import Account, an_account
 from tests.integration.test_keys import call
 from tests.integration.test_sub_accounts import sub_account
+from tests.integration.test_webhook_routes import a_delivery
 
 ALL = ["admin", "inference", "usage:read"]
 BODIES: dict[tuple[str, str], Any] = {
@@ -25,6 +27,9 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/v1/keys/{key_id}/rotate"): {},
     ("PATCH", "/v1/sub-accounts/{sub_account_id}"): {"name": "n"},
     ("POST", "/v1/sub-accounts/{sub_account_id}/rotate-key"): {},
+    ("PATCH", "/v1/webhooks/endpoints/{endpoint_id}"): {"events": ["*"]},
+    ("POST", "/v1/webhooks/endpoints/{endpoint_id}/test"): {},
+    ("POST", "/v1/webhooks/deliveries/{delivery_id}/resend"): {},
 }
 
 
@@ -71,8 +76,22 @@ async def _a_job(accounts: App, owner: Account) -> str:
     return order.id
 
 
+async def _an_endpoint(accounts: App, owner: Account) -> str:
+    container: Container = accounts.module.container
+    endpoint_id = container.ids.new("hook")
+    endpoint = Endpoint(endpoint_id, owner.id, "https://hooks.example", ("*",), owner.key_id, created_at=0)
+    assert await container.webhooks.create(endpoint)
+    return endpoint_id
+
+
+async def _a_delivery(accounts: App, owner: Account) -> str:
+    return (await a_delivery(accounts.module.container, owner))[1].id
+
+
 # What makes an object of a tenant's, by the name of its id in a path.
 MAKERS: dict[str, Callable[[App, Account], Awaitable[str]]] = {
+    "delivery_id": _a_delivery,
+    "endpoint_id": _an_endpoint,
     "job_id": _a_job,
     "key_id": _a_key,
     "request_id": _a_request,
@@ -112,6 +131,7 @@ async def test_a_strangers_id_is_an_unknown_id(
     payments: App,
     jobs: App,
     files: App,
+    webhooks: App,
     container: Container,
     method: str,
     path: str,
@@ -127,6 +147,7 @@ async def test_a_strangers_id_is_an_unknown_id(
         "/v1/wallet/top-ups": payments,
         "/v1/jobs": jobs,
         "/v1/files": files,
+        "/v1/webhooks": webhooks,
     }
     own = await MAKERS[name](accounts, owner)
     unknown = own[:-1] + ("0" if own[-1] != "0" else "1")
