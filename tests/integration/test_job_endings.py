@@ -214,7 +214,8 @@ class TestTheSweeper:
     async def brought(self, shop: Shop, job: Job) -> list[Any]:
         """What the sweeper brings of this job now."""
         lane = Lane()
-        await see_to_jobs(shop.jobs, lane, shop.clock)
+        while await see_to_jobs(shop.jobs, lane, shop.clock):
+            """Other tests have left theirs."""
         return [body for body in lane.sent if body["job_id"] == job.id]
 
     async def test_a_job_whose_message_was_lost_is_brought_again(self, shop: Shop, buyer: Account) -> None:
