@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
 from aig.catalog.model import Catalog
 from aig.errors import UpstreamError
@@ -193,6 +194,7 @@ class TestTheSweeper:
         shop.clock.time += times.UNSEEN_S + 1
 
         class Busy(Lane):
+            @override
             async def send(self, body: Mapping[str, Any], delay_s: int = 0) -> None:
                 if body["job_id"] == stuck:
                     raise StoreBusy

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from aig.aws.jobs import PLATFORM
+from aig.errors import UpstreamError
 from aig.generation import cancel
 from aig.jobs import times
 from aig.jobs.job import Job
@@ -17,10 +18,11 @@ from tests.apps import App
 from tests.builders import Account, a_sub_account, an_account, holds_of
 from tests.integration.test_jobs import VIDEO as VIDEOS
 from tests.integration.test_jobs import post
-from tests.jobs import COST, MAKER, ONE, VIDEO, Shop, Troubled, deafen, done, spent
+from tests.jobs import COST, MAKER, ONE, SPARE, VIDEO, Shop, Troubled, deafen, done, failed, losses, spent
 from tests.logs import Log
 
 THRICE = (0.0, 0.0, 0.0)
+LIMITED = UpstreamError("rate_limited", status=429)
 both = pytest.mark.parametrize("behind", [False, True], ids=["request", "reply"])
 
 
@@ -101,6 +103,46 @@ class TestNoting:
         assert len(await shop.events(buyer.id)) == 1
 
 
+class TestARefusal:
+    """Of a provider without keys: what is not noted of it, nobody could tell later from a yes."""
+
+    @pytest.fixture(autouse=True)
+    def without_keys(self, shop: Shop) -> None:
+        shop.maker.idempotent = shop.spare.idempotent = False
+
+    @both
+    async def test_by_all_is_noted_and_leaves_it_in_the_queue(self, shop: Shop, buyer: Account, behind: bool) -> None:
+        shop.maker.submitting, shop.spare.submitting = [LIMITED, Working({"id": "1"})], [LIMITED]
+        troubled(shop, "unclaimed", behind=behind)
+        job = await shop.order(buyer)
+        assert await shop.take("submit", job) == Next("submit", 5)
+        assert (await shop.look(job)).status == "queued"
+        await completed(shop, buyer, job)
+        assert await losses(shop, buyer) == []
+
+    async def test_by_one_is_noted_with_the_claim_of_the_next(self, shop: Shop, buyer: Account) -> None:
+        shop.maker.submitting = [LIMITED]
+        job = await shop.order(buyer)
+        shop.steps = replace(shop.steps, insist_s=THRICE)
+        deafen(shop.container, f"slots#{SPARE}", 3, carried_out=False)
+        assert await shop.take("submit", job) == Next("poll", 1)
+        assert (await shop.look(job)).provider == SPARE
+        await completed(shop, buyer, job, 2 * COST)
+        assert await losses(shop, buyer) == []
+
+    @both
+    async def test_that_is_the_client_s_to_change_ends_it_as_that(
+        self, shop: Shop, buyer: Account, behind: bool
+    ) -> None:
+        shop.maker.submitting = [UpstreamError("rejected", status=400, code="content_policy_violation")]
+        job = await shop.order(buyer)
+        wallets: Any = Troubled(shop.container.wallets, "void", 3, behind=behind)
+        shop.steps = replace(shop.steps, gateway=replace(shop.gateway, wallets=wallets), insist_s=THRICE)
+        await shop.run(job)
+        assert await failed(shop, buyer, job) == "content_policy_violation"
+        assert await losses(shop, buyer) == []
+
+
 class TestKeeping:
     def busy(self, shop: Shop, insist_s: Sequence[float]) -> None:
         files: Any = Troubled(shop.container.files, "keep_result", 3)
@@ -168,7 +210,7 @@ class TestClaiming:
                 return await jobs.claim(*given)
 
         with pytest.raises(StoreBusy):
-            await replace(shop.steps, jobs=Jobs()).submit(buyer.id, job.id)  # type: ignore[arg-type]
+            await replace(shop.steps, jobs=Jobs()).submit(buyer.id, job.id)
         assert len(shop.maker.references) == 1
         await completed(shop, buyer, job)
 
