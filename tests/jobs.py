@@ -1,5 +1,6 @@
 """Jobs in a world whose time the test moves, and a provider of videos that says what it is told to say."""
 
+import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -7,6 +8,7 @@ from typing import Any, Final, cast
 
 from aig import generation
 from aig.aws.jobs import PLATFORM, DynamoJobs
+from aig.aws.json_api import AwsError, JsonApi
 from aig.call import Gateway, Options
 from aig.catalog import model as catalog
 from aig.catalog.model import Catalog, Model, Offer, Provider
@@ -23,7 +25,7 @@ from aig.modalities.upstream import Timeouts, Upstream
 from aig.modalities.usage import Usage
 from aig.money.pricing import Prices
 from aig.money.units import Nano, Pico
-from aig.ports import Adapter
+from aig.ports import Adapter, StoreBusy
 from aig.records import Recording
 from aig.traffic import Traffic
 from aig.wiring import Container
@@ -176,6 +178,53 @@ class Lane:
 
     async def send_all(self, bodies: Sequence[Mapping[str, Any]]) -> None:
         self.sent += bodies
+
+
+class Troubled:
+    """A port whose method `name` meets a busy store so many times: before it is done, or, its reply lost, behind it."""
+
+    def __init__(self, port: Any, name: str, times: int = 1, *, behind: bool = False) -> None:
+        self._port, self._name, self._left, self._behind = port, name, times, behind
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._port, name)
+        if name != self._name:
+            return method
+
+        async def troubled(*given: Any, **named: Any) -> Any:
+            if not self._left:
+                return await method(*given, **named)
+            self._left -= 1
+            if self._behind:
+                await method(*given, **named)
+            raise StoreBusy("as the test wants it")
+
+        return troubled
+
+
+class Deaf:
+    """DynamoDB behind a network that loses the replies to the first transactions with this text in them."""
+
+    def __init__(self, api: JsonApi, text: str, times: int = 1, *, carried_out: bool = True) -> None:
+        self._api, self._text, self._left, self._carried_out = api, text, times, carried_out
+
+    async def call(self, operation: str, request: dict[str, Any], *more: Any) -> dict[str, Any]:
+        meant = self._left and operation == "TransactWriteItems" and self._text in json.dumps(request)
+        if not meant or self._carried_out:
+            answer = await self._api.call(operation, request, *more)
+        if meant:
+            self._left -= 1
+            raise AwsError("Unreachable", {}, 503)
+        return answer
+
+    async def close(self) -> None:
+        await self._api.close()
+
+
+def deafen(container: Container, text: str, times: int = 1, *, carried_out: bool = True) -> None:
+    """The container's table loses replies from now on, or, where they are not carried out, the requests."""
+    table = container.table
+    table._api = cast("JsonApi", Deaf(table._api, text, times, carried_out=carried_out))
 
 
 class Shop:

@@ -7,6 +7,7 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 from aig import pipeline
@@ -182,14 +183,17 @@ class Steps:
             left = ASK_S - (self.gateway.clock.monotonic() - began)
             if refusals and left < LEAST_ASK_S:
                 break
+            # That the one before has refused it is noted with this claim, or by nobody.
+            patience = self.insist_s if refusals else ()
             stamp = Stamp(secrets.token_hex(8), self._now() + times.STAMP_S)
-            claimed = await self.jobs.claim(job, candidate.key, stamp, candidate.offer.provider.concurrency)
+            claimed = await insist(patience, partial(self._claim, job, candidate, stamp))
             if claimed == "changed":
                 return Next("submit", 1)
             if claimed == "full":
                 full = True
                 continue
             job = replace(job, status="processing", candidate=candidate.key, stamp=stamp)
+            left = ASK_S - (self.gateway.clock.monotonic() - began)
             answer = await self._submitted(job, call, candidate, asked, left)
             if not isinstance(answer, UpstreamError):
                 return await self._took(job, call, candidate, answer)
@@ -199,6 +203,9 @@ class Steps:
             if not (answer.retryable or answer.unasked):
                 break
         return await self._after_round(job, call, refusals, full=full)
+
+    async def _claim(self, job: Job, candidate: Candidate, stamp: Stamp) -> Literal["claimed", "full", "changed"]:
+        return await self.jobs.claim(job, candidate.key, stamp, candidate.offer.provider.concurrency)
 
     async def _in_doubt(self, job: Job, call: OpenCall, candidate: Candidate) -> Next:
         """The provider may have it, or not: it is asked again if that makes no second job, and else nobody is."""
@@ -217,7 +224,7 @@ class Steps:
         worth_it = refusals[-1].retryable or full
         busy = all(refusal.kind == "rate_limited" for refusal in refusals)  # its turn will come
         if worth_it and (busy or job.tries + 1 < times.MOST_TRIES):
-            await self.jobs.unclaimed(job)
+            await insist(self.insist_s, lambda: self.jobs.unclaimed(job))
             waits = [refusal.retry_after for refusal in refusals if refusal.retry_after is not None]
             return Next("submit", times.until_again(job.tries, min(waits, default=None)))
         error = client_error(refusals, call.demand)
@@ -329,8 +336,8 @@ class Steps:
         else:
             call = await self._calls.call(job, hold, (), await self._body(job))
             record = call.record(None, None, None, failure.code)
-            void = self.gateway.wallets.void(hold, *losses, record=record, ending=ending)
-            done = await self.gateway.traffic.beside(void)
+            void = partial(self.gateway.wallets.void, hold, *losses, record=record, ending=ending)
+            done = await insist(self.insist_s, lambda: self.gateway.traffic.beside(void()))
         if not done:
             return Next("submit", 1)  # it was changed meanwhile: the next look tells to what
         self.gateway.telemetry.request(

@@ -12,7 +12,6 @@ from aig.jobs.job import Job, Order, Placed
 from aig.money.units import Nano
 from aig.payments import TopUp
 from aig.records import Record
-from aig.webhooks.delivery import Delivery
 from aig.webhooks.endpoint import Endpoint
 from aig.wiring import Container
 from local.template import ROOT
@@ -20,6 +19,7 @@ from tests.apps import App
 from tests.builders import Account, an_account
 from tests.integration.test_keys import call
 from tests.integration.test_sub_accounts import sub_account
+from tests.integration.test_webhook_routes import a_delivery
 
 ALL = ["admin", "inference", "usage:read"]
 BODIES: dict[tuple[str, str], Any] = {
@@ -27,9 +27,9 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/v1/keys/{key_id}/rotate"): {},
     ("PATCH", "/v1/sub-accounts/{sub_account_id}"): {"name": "n"},
     ("POST", "/v1/sub-accounts/{sub_account_id}/rotate-key"): {},
-    ("PATCH", "/v1/webhooks/endpoints/{endpoint_id}"): {"enabled": False},
-    ("POST", "/v1/webhooks/endpoints/{endpoint_id}/test"): None,
-    ("POST", "/v1/webhooks/deliveries/{delivery_id}/resend"): None,
+    ("PATCH", "/v1/webhooks/endpoints/{endpoint_id}"): {"events": ["*"]},
+    ("POST", "/v1/webhooks/endpoints/{endpoint_id}/test"): {},
+    ("POST", "/v1/webhooks/deliveries/{delivery_id}/resend"): {},
 }
 
 
@@ -78,20 +78,14 @@ async def _a_job(accounts: App, owner: Account) -> str:
 
 async def _an_endpoint(accounts: App, owner: Account) -> str:
     container: Container = accounts.module.container
-    made = Endpoint(container.ids.new("hook"), owner.id, "https://a.example/", ("*",), owner.key_id, 1_795_000_000)
-    assert await container.webhooks.create(made)
-    return made.id
+    endpoint_id = container.ids.new("hook")
+    endpoint = Endpoint(endpoint_id, owner.id, "https://hooks.example", ("*",), owner.key_id, created_at=0)
+    assert await container.webhooks.create(endpoint)
+    return endpoint_id
 
 
 async def _a_delivery(accounts: App, owner: Account) -> str:
-    container: Container = accounts.module.container
-    now = int(container.clock.now())
-    made = Delivery(
-        container.ids.new("whd"), owner.id, container.ids.new("evt"), "balance.low", "https://a.example/", None,
-        owner.key_id, now, now * 1000, "dead", attempts=6, ended_at=now,
-    )  # fmt: skip
-    await container.deliveries.add(made)
-    return made.id
+    return (await a_delivery(accounts.module.container, owner))[1].id
 
 
 # What makes an object of a tenant's, by the name of its id in a path.
