@@ -6,28 +6,25 @@ sandbox's own duration is the floor of both.
 
 import argparse
 import asyncio
-import contextlib
 import os
 import statistics
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import aiohttp
 
 from aig.aws.jobs import PLATFORM
-from bench import report, stack
+from bench import report
 from bench.job_books import Books, audit
-from bench.local_stack import Metered, metered
+from bench.local_stack import Metered, on_database
 from bench.measure import percentile
 from bench.metered_stack import COUNTING
 from bench.processes import ROOT, BenchError, cpus
-from local.embedded import pretend_credentials
 from local.errors import StartError
-from tests.dynamodb_local import DynamoDBLocal
 
 RESULTS: Final = ROOT / "bench" / "results" / "jobs.md"
 TAKES_S: Final = 3  # the sandbox, for each job
@@ -248,20 +245,6 @@ def _asks(load: Load) -> str:
     return report.table(["function", "operation", "requests a job", "units a job"], rows)
 
 
-@contextlib.contextmanager
-def started(dynamodb_local: bool) -> Iterator[tuple[Metered, str]]:
-    pinned = cpus()
-    with contextlib.ExitStack() as running:
-        variables, database = {}, "moto, in the stack's process"
-        if dynamodb_local:
-            pretend_credentials()
-            emulator = DynamoDBLocal()
-            running.callback(emulator.stop)
-            variables, database = {"AIG_DYNAMODB_ENDPOINT": emulator.endpoint, COUNTING: "1"}, "DynamoDB Local"
-        tell("starting the local stack")
-        yield running.enter_context(metered(stack.template(), pinned[1] if pinned else None, **variables)), database
-
-
 def main(arguments: list[str]) -> int:
     """Returns the exit code: 1 also where a job is lost, made twice, or charged otherwise than once."""
     parser = argparse.ArgumentParser(prog="python -m bench jobs", description=__doc__)
@@ -271,7 +254,8 @@ def main(arguments: list[str]) -> int:
     chosen = parser.parse_args(arguments)
     load_before = os.getloadavg()[0]
     try:
-        with started(chosen.dynamodb_local) as (running, database):
+        tell("starting the local stack")
+        with on_database(chosen.dynamodb_local, **{COUNTING: "1"}) as (running, database):
             done = asyncio.run(measure(running, chosen.jobs, database))
     except (BenchError, StartError) as error:
         tell(str(error))
