@@ -168,7 +168,8 @@ def measure(events: int, rate: float, *, dynamodb_local: bool) -> tuple[dict[str
     loads, database = dict[str, Load](), ""
     for name, hanging in (("none hangs", 0), (f"{HANGING * ACCOUNTS} hang", HANGING)):
         tell(f"{ACCOUNTS * ENDPOINTS} endpoints, {name}")
-        with receivers() as receiving, on_database(dynamodb_local) as (running, database):
+        with receivers() as receiving, on_database(dynamodb_local) as (running, said):
+            database = said
             asyncio.run(run(running, receiving, 2, 0, hanging=0))  # everything is loaded then
             loads[name] = asyncio.run(run(running, receiving, events, rate, hanging=hanging))
     return loads, database
