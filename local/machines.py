@@ -1,7 +1,7 @@
 """Step Functions as moto has it in this process: executions run, and their tasks invoke the functions here.
 
-moto's interpreter comes from LocalStack. It is mended where it is slow, keeps everything for ever, catches what
-cannot be caught on AWS, or waits for whole seconds only though time is scaled.
+moto's interpreter comes from LocalStack. It is mended where it is slow, keeps everything for ever, or catches what
+cannot be caught on AWS.
 """
 
 import functools
@@ -9,13 +9,11 @@ import io
 import json
 import logging
 import threading
-import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from aig import wiring
 from local.machine_resources import Machine
 
 Invoke = Callable[[str, dict[str, Any]], object]
@@ -41,7 +39,6 @@ def make_machines_run() -> None:
     _parse_once()
     _forget_histories()
     _let_fatal_errors_pass()
-    _wait_parts_of_seconds()
     setattr(StepFunctionsParserBackend, _MENDED, True)
 
 
@@ -146,27 +143,6 @@ def _let_fatal_errors_pass() -> None:
 
     ErrorEqualsDecl._eval_body = eval_body  # type: ignore[method-assign]
     StateTaskLambda._from_error = from_error  # type: ignore[method-assign]
-
-
-def _wait_parts_of_seconds() -> None:
-    """Has waits last parts of seconds where time is scaled. Elsewhere they end an execution, as on AWS."""
-    from moto.stepfunctions.parser.asl.component.state.wait.wait_function.seconds_path import SecondsPath
-    from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import WaitFunction
-
-    original: Callable[[Any, Any, Any], None] = SecondsPath._validate_seconds_value
-
-    def validate_seconds_value(self: Any, env: Any, seconds: Any) -> None:
-        if not (isinstance(seconds, float) and seconds >= 0 and wiring.time_scale() < 1):
-            original(self, env, seconds)
-
-    def wait_interval(self: Any, env: Any, wait_seconds: float) -> None:
-        # moto counts whole seconds only, and would never see half of one over.
-        until = time.monotonic() + wait_seconds
-        while env.is_running() and (left := until - time.monotonic()) > 0:
-            env.program_state_event.wait(left)
-
-    SecondsPath._validate_seconds_value = validate_seconds_value  # type: ignore[method-assign]
-    WaitFunction._wait_interval = wait_interval  # type: ignore[method-assign]
 
 
 def run_tasks(machines: Iterable[Machine], invoke: Invoke, log: Callable[[str], None]) -> None:

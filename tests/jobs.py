@@ -12,10 +12,11 @@ from aig.catalog import model as catalog
 from aig.catalog.model import Catalog, Model, Offer, Provider
 from aig.errors import UpstreamError
 from aig.generation import Asked
+from aig.jobfiles import ResultLost
 from aig.jobs import failures
 from aig.jobs.job import Job
 from aig.jobs.kinds import OPERATIONS, request
-from aig.jobsteps import Next, ResultLost, Steps
+from aig.jobsteps import Next, Steps
 from aig.keys import Caller, parse
 from aig.modalities.job import Finished, Handle, Inline, JobKind, Linked, Made, Source, State, Working
 from aig.modalities.upstream import Timeouts, Upstream
@@ -190,7 +191,7 @@ class Shop:
         self.gateway: Gateway = replace(found, catalog=with_film(concurrency), traffic=traffic)
         self.jobs = DynamoJobs(container.table)
         self.downloads = Downloads()
-        self.steps = Steps(self.gateway, self.jobs, container.files, self.downloads, container.link_keys)
+        self.steps = Steps(self.gateway, self.jobs, container.files, self.downloads, container.link_keys, ())
 
     async def caller(self, account: Account) -> Caller:
         secret = parse(account.key)
@@ -209,7 +210,7 @@ class Shop:
         recording = Recording(OPERATIONS[kind], False, body)
         options = Options("trace", tag="films", recording=recording)
         candidates = await generation.able(self.gateway, caller, asked, options)
-        job, _ = await generation.take_on(self.gateway, caller, asked, options, candidates)
+        job, _ = await generation.take_on(self.gateway, self.jobs, caller, asked, options, candidates)
         return job
 
     async def look(self, job: Job) -> Job:

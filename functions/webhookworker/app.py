@@ -37,18 +37,21 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
 
 
 async def _work(event: dict[str, Any]) -> dict[str, Any]:
-    with ThreadPoolExecutor(NAMES_AT_ONCE) as threads:
-        asyncio.get_running_loop().set_default_executor(threads)
-        try:
-            if "Records" not in event:
-                return await _next(event)
-            done = await asyncio.gather(*(_first(record) for record in event["Records"]))
-            again = [record["messageId"] for record, good in zip(event["Records"], done, strict=True) if not good]
-            return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in again]}
-        finally:
-            await machine.close()
-            await queue.close()
-            await container.close()
+    loop, names = asyncio.get_running_loop(), ThreadPoolExecutor(NAMES_AT_ONCE)
+    loop.set_default_executor(names)
+    try:
+        if "Records" not in event:
+            return await _next(event)
+        done = await asyncio.gather(*(_first(record) for record in event["Records"]))
+        again = [record["messageId"] for record, good in zip(event["Records"], done, strict=True) if not good]
+        return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in again]}
+    finally:
+        # The loop waits for its threads in the end, and a name server that hangs would have it wait for long.
+        names.shutdown(wait=False, cancel_futures=True)
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        await machine.close()
+        await queue.close()
+        await container.close()
 
 
 async def _first(record: dict[str, Any]) -> bool:

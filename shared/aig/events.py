@@ -27,7 +27,8 @@ KEPT_S = 30 * 24 * 3600
 class Event:
     """`account_id` is whom it is told to; `data` is JSON, its amounts decimal strings of USD; times in unix seconds.
 
-    `webhook_url` is where it is told besides the account's endpoints, and `key_id` whose secret signs it there.
+    `webhook_url` is where it is told besides the account's endpoints, and `key_id` whose secret signs it there: one
+    without the other is a ValueError, for it could never be sent.
     """
 
     id: str
@@ -37,3 +38,7 @@ class Event:
     created_at: int
     webhook_url: str | None = None
     key_id: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.webhook_url is not None and self.key_id is None:
+            raise ValueError("an event with a URL of its own says whose secret signs")

@@ -16,8 +16,7 @@ from aig.aws.records import DynamoRecords
 from aig.aws.table import Table
 from aig.aws.wallets import DynamoWallets
 from aig.catalog.model import Provider
-from aig.jobs import job as jobs
-from aig.jobs.job import Ending
+from aig.jobs.job import Ending, Placed
 from aig.keys import Caller
 from aig.modalities.chat import ChatAdapter, ChatChunk, ChatRequest, ChatResult
 from aig.modalities.embed import EmbedAdapter
@@ -56,10 +55,10 @@ class _Wallets(DynamoWallets):
         self._point = point
 
     @override
-    async def take(self, hold: Hold, caller: Caller, job: jobs.Job | None = None) -> Hold:
+    async def take(self, hold: Hold, caller: Caller, placed: Placed | None = None) -> Hold:
         if self._point == "before the hold":
             die()
-        taken = await super().take(hold, caller, job)
+        taken = await super().take(hold, caller, placed)
         if self._point == "after the hold":
             die()
         return taken

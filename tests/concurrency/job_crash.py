@@ -11,7 +11,7 @@ from typing import Any, Literal, cast, get_args
 import httpx
 from typing_extensions import override
 
-from aig.jobsteps import Written
+from aig.jobfiles import Written
 from aig.modalities.job import Handle, State, Working
 from aig.modalities.upstream import Upstream
 from tests.concurrency.core import Core

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from aig import deliveries
+from aig.errors import InternalError
+from aig.events import Event
 from aig.ports import Posted, StoreBusy
-from aig.webhooks.delivery import delivery_id
-from aig.webhooks.receiver import receiver_of
+from aig.webhooks.delivery import delivery_id, resent
 from aig.webhooks.secret import BOTH_S
 from aig.webhooks.signature import verifies
 from aig.wiring import Container
@@ -333,8 +334,6 @@ async def test_a_resend_is_a_round_of_its_own(world: World, receiver: Receiver) 
     endpoint, event = await world.endpoint(receiver.url), world.event()
     await world.tell(event)
     await world.deliver()
-    from aig.webhooks.delivery import resent
-
     dead = await world.delivery(event, endpoint)
     receiver.script = [FAILS, Answer()]
     assert await world.log.move(dead, resent(dead, world.clock.time))
@@ -373,76 +372,6 @@ async def test_a_url_that_became_private_fails_and_is_tried_again(world: World) 
     assert (delivery.status, {one.failure for one in logged}) == ("dead", {"not_allowed"})
 
 
-class TestSlowReceivers:
-    async def test_w08_who_hangs_is_marked_while_it_hangs_and_others_pass_by(
-        self, world: World, receiver: Receiver
-    ) -> None:
-        held = asyncio.Event()
-        receiver.script = [Answer(held=held)]
-        async with receiving() as healthy:
-            hanging, quick = await world.endpoint(receiver.url), await world.endpoint(healthy.url)
-            world.deliverer = world.worker(hanging_s=0.05)
-            await world.tell(*(world.event() for _ in range(4)))
-            await world.deliver()
-            assert len(healthy.sent) == 4
-            assert receiver.most_at_once <= deliveries.FEWEST_AT_ONCE
-            pace = await world.log.pace(world.account.id, hanging.id)
-            assert pace.slow_until > NOW
-            assert (await world.log.pace(world.account.id, quick.id)).quick_until > NOW
-            events = len(healthy.sent)
-            await world.tell(world.event())
-            first = len(receiver.sent)
-            await world.batch([body for _, body in world.lane.messages])
-            assert len(receiver.sent) == first, "the fast lane does not ask it"
-            assert len(healthy.sent) == events + 1
-
-    async def test_who_answers_quickly_again_is_marked_no_more(self, world: World, receiver: Receiver) -> None:
-        endpoint = await world.endpoint(receiver.url)
-        receiver.script = [Answer(held=asyncio.Event()), Answer()]
-        world.deliverer = world.worker(hanging_s=0.05)
-        await world.tell(world.event())
-        await world.deliver()
-        assert len(receiver.sent) == 2
-        pace = await world.log.pace(world.account.id, endpoint.id)
-        assert (pace.slow_until, pace.at_once(world.clock.time)) == (0, deliveries.MOST_AT_ONCE)
-
-    async def test_no_more_than_ten_are_on_their_way_to_a_receiver(self, world: World, receiver: Receiver) -> None:
-        endpoint = await world.endpoint(receiver.url)
-        await world.tell(world.event())
-        await world.deliver()
-        receiver.script = [Answer(pieces=(b"ok",), pause_s=0.05)]
-        world.deliverer = world.worker(hanging_s=5.0)
-        await world.tell(*(world.event() for _ in range(25)))
-        await world.deliver()
-        assert len(receiver.sent) == 26
-        assert 2 < receiver.most_at_once <= deliveries.MOST_AT_ONCE
-        assert (await world.log.pace(world.account.id, endpoint.id)).slow_until == 0
-
-    @pytest.mark.parametrize(("late", "seconds"), [(0, 10), (60, 30), (600, 300), (7200, 600)])
-    async def test_who_waits_for_a_place_looks_for_one_less_often_the_longer_it_takes(
-        self, world: World, receiver: Receiver, late: int, seconds: int
-    ) -> None:
-        endpoint = await world.endpoint(receiver.url)
-        event = world.event()
-        await world.tell(event)
-        delivery = await world.delivery(event, endpoint)
-        world.clock.time += late
-        for holder in ("one", "another"):
-            lease = deliveries.Lease(holder, world.clock.time + deliveries.LEASE_S)
-            await world.log.take_slot(world.account.id, endpoint.id, deliveries.FEWEST_AT_ONCE, lease, world.clock.time)
-        step = await world.deliverer.next(world.account.id, delivery.id, delivery.round)
-        assert (step.state, receiver.sent) == ("due", [])
-        assert seconds <= step.seconds <= seconds + 1
-
-    async def test_urls_of_one_host_share_what_is_known_of_it(self, world: World, receiver: Receiver) -> None:
-        receiver.script = [Answer(held=asyncio.Event())]
-        world.deliverer = world.worker(hanging_s=0.05)
-        await world.tell(world.event(webhook_url=receiver.url + "/1", key_id=world.account.key_id))
-        await world.deliver(until=NOW)
-        key = receiver_of(receiver.url + "/2", None)
-        assert (await world.log.pace(world.account.id, key)).slow_until > NOW
-
-
 async def test_a_store_that_is_busy_has_events_brought_again(world: World) -> None:
     class Busy:
         async def send(self, body: Mapping[str, Any], delay_s: int = 0) -> None:
@@ -454,6 +383,24 @@ async def test_a_store_that_is_busy_has_events_brought_again(world: World) -> No
     events = [world.event(), replace(world.event(), account_id="acct_other")]
     failed = await deliveries.dispatch(world.log, world.container.webhooks, Busy(), world.clock, events)
     assert failed == events
+
+
+async def test_without_a_pepper_nothing_is_sent_unsigned(world: World, receiver: Receiver) -> None:
+    class Nothing:
+        async def get(self, name: str) -> str | None:
+            return None
+
+    await world.endpoint(receiver.url)
+    await world.tell(world.event())
+    ((_, told),) = world.lane.messages
+    with pytest.raises(InternalError):
+        await world.worker(secrets=Nothing()).first(told["tenant"], told["delivery_id"])
+    assert receiver.sent == []
+
+
+def test_an_event_that_nobody_could_sign_cannot_be_made() -> None:
+    with pytest.raises(ValueError, match="whose secret"):
+        Event("evt_1", "job.completed", "acct_1", {}, 5, webhook_url="https://a.example/")
 
 
 async def test_another_account_is_told_nothing(container: Container, world: World, receiver: Receiver) -> None:

@@ -9,9 +9,10 @@ import pytest
 from aig.catalog.model import Catalog
 from aig.errors import UpstreamError
 from aig.generation import cancel
+from aig.jobfiles import ResultLost
 from aig.jobs import failures, times
 from aig.jobs.job import Job
-from aig.jobsteps import Next, ResultLost
+from aig.jobsteps import Next
 from aig.modalities.job import Linked, Working
 from aig.ports import StoreBusy
 from aig.sweep import see_to_jobs, sweep
@@ -60,7 +61,7 @@ class TestFiles:
     async def test_one_that_is_too_large_is_not_kept(
         self, shop: Shop, buyer: Account, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("aig.jobsteps.MOST_BYTES", 1000)
+        monkeypatch.setattr("aig.jobfiles.MOST_BYTES", 1000)
         job = await shop.order(buyer)
         await shop.run(job)
         assert await failed(shop, buyer, job) == "result_not_usable"
@@ -203,7 +204,7 @@ class TestRaces:
                 return await shop.container.wallets.post(*given, **named)
 
         steps = replace(shop.steps, gateway=replace(shop.gateway, wallets=Wallets()))
-        assert await steps.settle(buyer.id, job.id) == Next("settle", 1)
+        assert await steps.settle(buyer.id, job.id) == Next("submit", 1)
         assert await shop.take("settle", job) == Next("ended")
         assert await spent(shop, buyer) == COST
         assert len(await shop.events(buyer.id)) == 1
@@ -221,16 +222,48 @@ class TestTheSweeper:
         shop.clock.time += times.UNSEEN_S
         assert await self.brought(shop, job) == []
         shop.clock.time += 1
-        assert await self.brought(shop, job) == [{"tenant": buyer.id, "job_id": job.id}]
+        again = int(shop.clock.time) // 60
+        assert await self.brought(shop, job) == [{"tenant": buyer.id, "job_id": job.id, "again": again}]
         assert await self.brought(shop, job) == []
 
     async def test_a_job_whose_machine_died_is_brought_as_late_and_fails(self, shop: Shop, buyer: Account) -> None:
         job = await shop.order(buyer)
         await shop.take("submit", job)
-        shop.clock.time += times.WORK_S["video"] + times.GRACE_S
+        shop.clock.time += times.SILENT_S
         assert await self.brought(shop, job) == []
         shop.clock.time += 1
+        again = int(shop.clock.time) // 60
+        assert await self.brought(shop, job) == [{"tenant": buyer.id, "job_id": job.id, "again": again}]
+        shop.clock.time += times.WORK_S["video"] + times.GRACE_S
         assert await self.brought(shop, job) == [{"tenant": buyer.id, "job_id": job.id, "late": True}]
+        assert await shop.steps.late(buyer.id, job.id) == Next("ended")
+        assert await failed(shop, buyer, job) == "upstream_timeout"
+
+    async def test_a_job_that_is_made_but_not_settled_is_settled_late(self, shop: Shop, buyer: Account) -> None:
+        """Its machine died behind the files."""
+        job = await shop.order(buyer)
+        for do in ("submit", "poll", "store"):
+            await shop.take(do, job)
+        shop.clock.time += times.WORK_S["video"] + times.KEEP_S
+        assert await shop.steps.late(buyer.id, job.id) == Next("ended")
+        assert (await shop.look(job)).status == "completed"
+        assert await spent(shop, buyer) == COST
+        assert await shop.steps.late(buyer.id, job.id) == Next("ended")
+
+    async def test_a_job_that_is_not_late_after_all_goes_on(self, shop: Shop, buyer: Account) -> None:
+        job = await shop.order(buyer)
+        await shop.take("submit", job)
+        assert await shop.steps.late(buyer.id, job.id) == Next("submit")
+        assert (await shop.run(job, "poll")).status == "completed"
+
+    async def test_a_machine_that_is_heard_of_is_left_alone(self, shop: Shop, buyer: Account) -> None:
+        shop.maker.polling = [Working({"id": "1"}, 1)]
+        job = await shop.order(buyer)
+        told = await shop.take("submit", job)
+        while shop.clock.time < job.order.created_at + times.WORK_S["video"] - 60:
+            shop.clock.time += told.wait_s
+            told = await shop.take(told.do, job)
+            assert await self.brought(shop, job) == []
 
     async def test_a_job_that_ended_is_not(self, shop: Shop, buyer: Account) -> None:
         job = await shop.run(await shop.order(buyer))
@@ -280,5 +313,35 @@ async def test_a_store_that_is_busy_is_said_to_be(shop: Shop, buyer: Account) ->
     await shop.container.table.transact([change])
     with pytest.raises(StoreBusy):
         await replace(shop.steps, files=Files()).submit(buyer.id, job.id)  # type: ignore[arg-type]
-    seen = await shop.look(job)
-    assert (seen.status, seen.stamp and seen.stamp.until) == ("processing", int(shop.clock.now()) + times.STAMP_S)
+    assert (await shop.look(job)).status == "queued"
+    assert shop.maker.references == []
+
+
+@pytest.mark.parametrize("skew", [-600, 600])
+@pytest.mark.parametrize("idempotent", [True, False])
+async def test_clocks_that_differ_by_ten_minutes_charge_nobody_twice(
+    shop: Shop, buyer: Account, skew: int, *, idempotent: bool
+) -> None:
+    """J18: another worker, whose clock is wrong, comes in the middle of a submission."""
+    shop.maker.idempotent = idempotent
+    job = await shop.order(buyer)
+    wrong = replace(shop.steps, gateway=replace(shop.gateway, clock=FixedClock(shop.clock.time + skew)))
+    submit = shop.maker.submit
+    seen: list[str] = []
+
+    async def slow(*given: Any) -> Any:
+        if not seen:
+            seen.append((await wrong.submit(buyer.id, job.id)).do)
+        return await submit(*given)
+
+    shop.maker.submit = slow  # type: ignore[method-assign,assignment]
+    ended = await shop.run(job)
+    too_early = skew > 0 and not idempotent  # it takes the one at work for dead
+    assert ended.status == ("failed" if too_early else "completed")
+    assert await spent(shop, buyer) == (0 if too_early else COST)
+    assert set(shop.maker.references) == {job.id}
+    assert len(shop.maker.references) == (2 if skew > 0 and idempotent else 1)
+    assert [event.type for event in await shop.events(buyer.id)] == [f"job.{ended.status}"]
+    if too_early:
+        assert shop.maker.cancelled == [{"id": "1"}]
+        assert await losses(shop, buyer) == [("abandoned_job", UPSTREAM)]

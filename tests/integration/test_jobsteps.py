@@ -9,6 +9,7 @@ import pytest
 
 from aig.aws.jobs import PLATFORM
 from aig.errors import UpstreamError
+from aig.generation import cancel
 from aig.jobs import failures, times
 from aig.jobs.job import Job
 from aig.jobs.view import job_json, links_of
@@ -23,6 +24,7 @@ REJECTED = UpstreamError("rejected", status=400, code="content_policy_violation"
 BUSY = UpstreamError("rate_limited", status=429, retry_after=30)
 CUT = UpstreamError("connect", sent=True)
 NEVER_SENT = UpstreamError("connect", sent=False)
+EDGE = UpstreamError("unavailable", status=502)
 LOST = UpstreamError("rejected", status=404)
 
 
@@ -106,7 +108,8 @@ class TestAJobThatWorks:
         seen = await shop.run(await shop.order(buyer))
         (event,) = await shop.events(buyer.id)
         key = (await shop.container.link_keys())[0]
-        assert event.data == job_json(seen, links_of(seen, key), shop.clock.now())
+        told = job_json(seen, links_of(seen, key), shop.clock.now())
+        assert event.data == {name: value for name, value in told.items() if name != "webhook_url"}
 
     async def test_what_a_provider_gives_away_costs_nothing(self, shop: Shop, buyer: Account) -> None:
         shop.maker.polling = [done(usage=Usage({"assets": 0}))]
@@ -135,7 +138,7 @@ class TestProvidersThatRefuse:
     async def test_what_the_client_has_to_change_is_said_at_once(self, shop: Shop, buyer: Account) -> None:
         shop.maker.submitting = [REJECTED]
         job = await shop.order(buyer)
-        assert (await shop.run(job)).started_at is not None
+        await shop.run(job)
         assert await failed(shop, buyer, job) == "content_policy_violation"
         assert shop.spare.references == []
 
@@ -162,13 +165,23 @@ class TestProvidersThatRefuse:
         assert (await shop.run(job)).status == "completed"
 
     async def test_rates_that_stay_limited_end_it_before_its_money_comes_back(self, shop: Shop, buyer: Account) -> None:
-        """An hour at work is an hour, however often it is handed in; the hold outlasts that."""
+        """What nobody takes on waits as if nobody had room; the hold outlasts that."""
         shop.maker.submitting, shop.spare.submitting = [BUSY], [BUSY]
         job = await shop.order(buyer)
         (hold,) = await holds_of(shop.container, buyer)
         await shop.run(job)
         assert shop.clock.time < hold["expires_at"]
-        assert await failed(shop, buyer, job) == "upstream_timeout"
+        assert await failed(shop, buyer, job) == "queue_timeout"
+
+    async def test_what_nobody_takes_on_leaves_its_place_to_others(self, shop: Shop, buyer: Account) -> None:
+        shop.maker.submitting, shop.spare.submitting = [BUSY], [BUSY]
+        job = await shop.order(buyer)
+        await shop.take("submit", job)
+        seen = await shop.look(job)
+        assert (seen.status, seen.candidate, seen.tries) == ("queued", None, 1)
+        assert [await shop.slots(MAKER), await shop.slots(SPARE)] == [0, 0]
+        assert (await cancel(shop.container.wallets, shop.jobs, shop.clock, seen)).status == "cancelled"
+        assert await spent(shop, buyer) == 0
 
     async def test_one_that_is_full_is_passed_over(self, shop: Shop, buyer: Account) -> None:
         others = [await an_account(shop.container) for _ in range(2)]
@@ -201,7 +214,7 @@ class TestProvidersThatRefuse:
             await shop.take("submit", await shop.order(await an_account(shop.container)))
         job = await shop.order(buyer)
         began = shop.clock.time
-        assert (await shop.take("submit", job)).wait_s == 2
+        assert (await shop.take("submit", job)).wait_s == 15
         seen = await shop.run(job)
         assert 0 < shop.clock.time - began - times.QUEUE_S <= 30
         assert (seen.status, seen.failure and seen.failure.code, seen.started_at) == ("failed", "queue_timeout", None)
@@ -218,7 +231,9 @@ class TestProvidersThatRefuse:
 
 class TestAProviderThatMayHaveTakenIt:
     @pytest.mark.parametrize(
-        "error", [UpstreamError("timeout"), UpstreamError("malformed"), CUT, KeyError("id"), TimeoutError()], ids=repr
+        "error",
+        [UpstreamError("timeout"), UpstreamError("malformed"), CUT, EDGE, KeyError("id"), TimeoutError()],
+        ids=repr,
     )
     async def test_one_without_keys_is_not_asked_twice(self, shop: Shop, buyer: Account, error: Exception) -> None:
         shop.maker.idempotent = False
@@ -234,6 +249,24 @@ class TestAProviderThatMayHaveTakenIt:
         shop.maker.submitting = [NEVER_SENT]
         assert (await shop.run(await shop.order(buyer))).provider == SPARE
 
+    @pytest.mark.parametrize("error", [UpstreamError("timeout"), CUT, EDGE], ids=str)
+    async def test_one_with_keys_is_asked_by_the_same_name_and_nobody_else_is(
+        self, shop: Shop, buyer: Account, error: UpstreamError
+    ) -> None:
+        shop.maker.submitting = [error, error, Working({"id": "1"})]
+        job = await shop.order(buyer)
+        assert (await shop.run(job)).status == "completed"
+        assert (shop.maker.references, shop.spare.references) == ([job.id] * 3, [])
+        assert await spent(shop, buyer) == COST
+
+    async def test_doubt_that_stays_is_the_end(self, shop: Shop, buyer: Account) -> None:
+        shop.maker.submitting = [UpstreamError("timeout")]
+        job = await shop.order(buyer)
+        await shop.run(job)
+        assert await failed(shop, buyer, job) == "provider_unknown"
+        assert shop.maker.references == [job.id] * times.MOST_TRIES
+        assert await losses(shop, buyer) == [("abandoned_job", UPSTREAM)]
+
     async def test_a_death_in_between_is_waited_out_and_then_asked_by_the_same_name(
         self, shop: Shop, buyer: Account
     ) -> None:
@@ -241,10 +274,13 @@ class TestAProviderThatMayHaveTakenIt:
         died = Dying(shop)
         with pytest.raises(Died):
             await died.take("submit", job)
-        assert (await shop.take("submit", job)) == Next("submit", times.STAMP_S)
+        stamped = shop.clock.time
+        assert (await shop.take("submit", job)) == Next("submit", 15)
         assert len(shop.maker.references) == 1
         seen = await shop.run(job)
         assert seen.status == "completed"
+        assert seen.started_at is not None
+        assert seen.started_at >= stamped + times.STAMP_S
         assert shop.maker.references == [job.id, job.id]
         assert await spent(shop, buyer) == COST
 
@@ -310,7 +346,7 @@ class TestPolls:
         await shop.run(job)
         assert await failed(shop, buyer, job) == "job_lost"
         assert len(shop.maker.polled) == 3
-        assert await losses(shop, buyer) == []
+        assert await losses(shop, buyer) == [("abandoned_job", UPSTREAM)]  # what became of it nobody knows
 
     async def test_one_that_finds_it_again_makes_good_for_those_before(self, shop: Shop, buyer: Account) -> None:
         working = Working({"id": "1"}, 5)

@@ -144,28 +144,6 @@ def test_seconds_that_are_not_whole_end_the_execution(stage: Stage, wait: object
     assert (ended["status"], ended["error"]) == ("FAILED", "States.Runtime")
 
 
-@pytest.mark.parametrize("wait", [0.05, 0, 0.0])
-def test_where_time_is_scaled_parts_of_seconds_are_waited_for(
-    stage: Stage, wait: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AIG_TIME_SCALE", "0.01")
-    states = {"Wait": {"Type": "Wait", "SecondsPath": "$.wait", "End": True}}
-    began = time.monotonic()
-    ended = stage.run(states, lambda _: None, {"wait": wait})
-    assert ended["status"] == "SUCCEEDED"
-    assert time.monotonic() - began >= wait
-
-
-@pytest.mark.parametrize("wait", ["1", -0.5])
-def test_where_time_is_scaled_no_more_than_that_is_a_wait(
-    stage: Stage, wait: object, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AIG_TIME_SCALE", "0.01")
-    states = {"Wait": {"Type": "Wait", "SecondsPath": "$.wait", "End": True}}
-    ended = stage.run(states, lambda _: None, {"wait": wait})
-    assert (ended["status"], ended["error"]) == ("FAILED", "States.Runtime")
-
-
 def test_an_exception_is_caught_by_the_name_of_its_class_and_said(stage: Stage) -> None:
     ended = stage.run(caught_by("Throttled"), raising(Throttled("too many")))
     error = json.loads(ended["output"])["error"]

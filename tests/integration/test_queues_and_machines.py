@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 import boto3
 import pytest
 
 from aig import wiring
-from aig.aws.json_api import AwsError
+from aig.aws.json_api import AwsError, JsonApi
 from aig.aws.machines import StateMachine
 from aig.aws.queue import SqsQueue
 from aig.ports import StoreBusy
@@ -62,6 +63,23 @@ async def test_a_queue_that_is_not_there_is_nobodys_moment(env: Mapping[str, str
     opened = wiring.queue("URL", {**env, "URL": "http://sqs.us-east-1.amazonaws.com/123456789012/gone"})
     with pytest.raises(AwsError):
         await opened.send({})
+    await opened.close()
+
+
+async def test_a_message_that_was_not_taken_is_brought_again(queue: SqsQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def call(*_: Any) -> dict[str, Any]:
+        return {"Successful": [], "Failed": [{"Id": "0", "Code": "InternalError", "SenderFault": False}]}
+
+    monkeypatch.setattr(JsonApi, "call", call)
+    with pytest.raises(StoreBusy, match="InternalError"):
+        await queue.send_all([{}])
+
+
+async def test_a_machine_that_is_not_there_is_nobodys_moment(env: Mapping[str, str]) -> None:
+    gone = "arn:aws:states:us-east-1:123456789012:stateMachine:gone"
+    opened = wiring.machine("ARN", {**env, "ARN": gone})
+    with pytest.raises(AwsError):
+        await opened.start("name", {})
     await opened.close()
 
 

@@ -17,7 +17,7 @@ from typing_extensions import override
 from aig.aws.wallets import DynamoWallets
 from aig.catalog.model import Provider
 from aig.holding import HOLD_TTL_S
-from aig.jobs.job import Ending, Job
+from aig.jobs.job import Ending, Placed
 from aig.keys import Caller
 from aig.modalities.chat import ChatChunk, ChatResult
 from aig.modalities.embed import EmbedResult
@@ -51,9 +51,9 @@ class BusyWallets(DynamoWallets):
         self._busy = busy
 
     @override
-    async def take(self, hold: Hold, caller: Caller, job: Job | None = None) -> Hold:
+    async def take(self, hold: Hold, caller: Caller, placed: Placed | None = None) -> Hold:
         self._refuse("take")
-        return await super().take(hold, caller, job)
+        return await super().take(hold, caller, placed)
 
     @override
     async def post(

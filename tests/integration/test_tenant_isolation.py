@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from aig.aws.jobs import DynamoJobs
-from aig.jobs.job import Job, Order
+from aig.jobs.job import Job, Order, Placed
 from aig.money.units import Nano
 from aig.payments import TopUp
 from aig.records import Record
+from aig.webhooks.delivery import Delivery
+from aig.webhooks.endpoint import Endpoint
 from aig.wiring import Container
 from local.template import ROOT
 from tests.apps import App
@@ -25,6 +27,9 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/v1/keys/{key_id}/rotate"): {},
     ("PATCH", "/v1/sub-accounts/{sub_account_id}"): {"name": "n"},
     ("POST", "/v1/sub-accounts/{sub_account_id}/rotate-key"): {},
+    ("PATCH", "/v1/webhooks/endpoints/{endpoint_id}"): {"enabled": False},
+    ("POST", "/v1/webhooks/endpoints/{endpoint_id}/test"): None,
+    ("POST", "/v1/webhooks/deliveries/{delivery_id}/resend"): None,
 }
 
 
@@ -65,14 +70,34 @@ async def _a_job(accounts: App, owner: Account) -> str:
     now = int(container.clock.now())
     order = Order(
         id=container.ids.new("job"), kind="video", account_id=owner.id, key_id=owner.key_id, request_id="req_1",
-        trace_id="t", model="v/m", candidates=("p/v/m",), body={}, created_at=now, base_url="https://gateway",
+        trace_id="t", model="v/m", candidates=("p/v/m",), created_at=now, media_url="https://gateway",
     )  # fmt: skip
-    await container.table.transact([DynamoJobs(container.table).put_action(Job(order, "queued", now + 60))])
+    await container.table.transact(DynamoJobs(container.table).put_actions(Placed(Job(order, "queued", now + 60), {})))
     return order.id
+
+
+async def _an_endpoint(accounts: App, owner: Account) -> str:
+    container: Container = accounts.module.container
+    made = Endpoint(container.ids.new("hook"), owner.id, "https://a.example/", ("*",), owner.key_id, 1_795_000_000)
+    assert await container.webhooks.create(made)
+    return made.id
+
+
+async def _a_delivery(accounts: App, owner: Account) -> str:
+    container: Container = accounts.module.container
+    now = int(container.clock.now())
+    made = Delivery(
+        container.ids.new("whd"), owner.id, container.ids.new("evt"), "balance.low", "https://a.example/", None,
+        owner.key_id, now, now * 1000, "dead", attempts=6, ended_at=now,
+    )  # fmt: skip
+    await container.deliveries.add(made)
+    return made.id
 
 
 # What makes an object of a tenant's, by the name of its id in a path.
 MAKERS: dict[str, Callable[[App, Account], Awaitable[str]]] = {
+    "delivery_id": _a_delivery,
+    "endpoint_id": _an_endpoint,
     "job_id": _a_job,
     "key_id": _a_key,
     "request_id": _a_request,
@@ -112,6 +137,7 @@ async def test_a_strangers_id_is_an_unknown_id(
     payments: App,
     jobs: App,
     files: App,
+    webhooks: App,
     container: Container,
     method: str,
     path: str,
@@ -127,6 +153,7 @@ async def test_a_strangers_id_is_an_unknown_id(
         "/v1/wallet/top-ups": payments,
         "/v1/jobs": jobs,
         "/v1/files": files,
+        "/v1/webhooks": webhooks,
     }
     own = await MAKERS[name](accounts, owner)
     unknown = own[:-1] + ("0" if own[-1] != "0" else "1")

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import socket
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from itertools import pairwise
@@ -213,6 +215,38 @@ async def test_a_poisoned_message_fails_alone(
     assert [one["itemIdentifier"] for one in answer["batchItemFailures"]] == ["1", "2", "3"]
     assert len(logged.lines("WebhookNotSent")) == 3
     assert len(receiver.sent) == 1
+
+
+async def test_a_name_server_that_hangs_keeps_nobody_else(
+    functions: Functions,
+    container: Container,
+    account: Account,
+    endpoint: Endpoint,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers, true = threading.Event(), socket.getaddrinfo
+
+    def look_up(host: Any, *args: Any, **more: Any) -> Any:
+        if host == "hangs.example":
+            answers.wait(PATIENCE_S)
+            raise OSError
+        return true(host, *args, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    monkeypatch.setattr(functions.worker.module.deliverer._post, "_total_s", 0.3)
+    hangs = replace(told(container, account), webhook_url="https://hangs.example/", key_id=account.key_id)
+    await container.table.put_new(event_item(hangs))
+    try:
+        await functions.stream(event_item(hangs))
+        assert await functions.work() == NOTHING_FAILED
+        assert not answers.is_set()
+    finally:
+        answers.set()
+    assert len(receiver.sent) == 1, "the endpoint, which is told of it too"
+    dead = await ended(container, hangs, "url")
+    first, *others = await container.deliveries.attempts(account.id, dead.id)
+    assert (first.failure, {other.failure for other in others}) == ("timeout", {"dns"})
 
 
 async def test_five_copies_of_a_message_in_one_batch_make_one_post(

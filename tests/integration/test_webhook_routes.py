@@ -1,5 +1,6 @@
 """What accounts set and see of their webhooks."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from aig.aws.events import event_item
 from aig.deliveries import dispatch, message
 from aig.events import Event
-from aig.webhooks.delivery import Delivery, delivery_id
+from aig.webhooks.delivery import Delivery, cancelled, delivery_id
 from aig.webhooks.secret import BOTH_S, derived
 from aig.wiring import Container
 from tests.apps import App
@@ -80,6 +81,10 @@ async def a_delivery(container: Container, account: Account, endpoint: str | Non
     found = await container.deliveries.get(account.id, delivery_id(event.id, event.created_at, endpoint or "url"))
     assert found is not None
     return event, found
+
+
+async def gone(self: object, account_id: str, event_id: str) -> None:
+    """An event whose thirty days are over."""
 
 
 class TestSecrets:
@@ -221,6 +226,31 @@ class TestEndpoints:
         on = (await call(webhooks, account, "PATCH", path, {"enabled": True})).json()
         assert (on["status"], on["disabled_reason"], on["disabled_at"]) == ("active", None, None)
 
+    async def test_changes_at_once_are_made_one_on_the_other_or_refused(
+        self, webhooks: App, container: Container, account: Account
+    ) -> None:
+        endpoint = await made(webhooks, account)
+        path = f"/v1/webhooks/endpoints/{endpoint['id']}"
+        bodies: list[dict[str, Any]] = [{"description": "mine"}, {"events": ["job.failed"]}, {"url": URL + "/2"}]
+        answers = await asyncio.gather(*(call(webhooks, account, "PATCH", path, body) for body in bodies))
+        assert {answer.status_code for answer in answers} <= {200, 409}
+        shown = (await call(webhooks, account, "GET", path)).json()
+        for answer, body in zip(answers, bodies, strict=True):
+            if answer.status_code == 200:
+                assert body.items() <= shown.items()
+
+    async def test_a_change_that_others_always_overtake_is_refused(
+        self, webhooks: App, account: Account, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        endpoint = await made(webhooks, account)
+
+        async def overtaken(*_: Any) -> bool:
+            return False
+
+        monkeypatch.setattr(type(webhooks.module.container.webhooks), "change", overtaken)
+        refused = await call(webhooks, account, "PATCH", f"/v1/webhooks/endpoints/{endpoint['id']}", {"enabled": False})
+        assert (refused.status_code, refused.headers["retry-after"]) == (409, "1")
+
     async def test_a_test_event_goes_to_that_endpoint_alone(
         self, webhooks: App, container: Container, account: Account, receiver: Receiver, sent: Any
     ) -> None:
@@ -328,6 +358,28 @@ class TestDeliveries:
         assert len({arrived.headers["x-aig-delivery-id"] for arrived in receiver.sent}) == 1
         shown = (await call(webhooks, account, "GET", path.removesuffix("/resend"))).json()
         assert (shown["status"], len(shown["attempts"])) == ("delivered", 7)
+
+    async def test_an_event_that_is_not_kept_any_more_is_not_sent_again(
+        self, webhooks: App, container: Container, account: Account
+    ) -> None:
+        _, delivery = await a_delivery(container, account)
+        now = container.clock.now()
+        assert await container.deliveries.move(delivery, cancelled(delivery, now))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(type(container.events), "get", gone)
+            refused = await call(webhooks, account, "POST", f"/v1/webhooks/deliveries/{delivery.id}/resend")
+        assert problem(refused) == (409, "event_expired")
+
+    async def test_two_resends_at_once_begin_one_round(
+        self, webhooks: App, container: Container, account: Account, sent: Any
+    ) -> None:
+        _, delivery = await a_delivery(container, account)
+        assert await container.deliveries.move(delivery, cancelled(delivery, container.clock.now()))
+        path = f"/v1/webhooks/deliveries/{delivery.id}/resend"
+        answers = await asyncio.gather(*(call(webhooks, account, "POST", path) for _ in range(4)))
+        assert {answer.status_code for answer in answers} <= {200, 409}
+        assert {answer.json()["round"] for answer in answers if answer.status_code == 200} == {2}
+        assert sent()
 
 
 class TestTenants:

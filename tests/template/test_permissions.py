@@ -80,12 +80,14 @@ ALLOWED: Mapping[str, set[tuple[str, str]]] = {
         ("sqs:SendMessage", JOBS),
     },
     "JobsFunctionRole": {
+        ("dynamodb:DeleteItem", TABLE),
         ("dynamodb:GetItem", TABLE),
         ("dynamodb:Query", TABLE),
         ("dynamodb:UpdateItem", TABLE),
         ("secretsmanager:GetSecretValue", SECRET),
     },
     "JobWorkerFunctionRole": {
+        ("dynamodb:DeleteItem", TABLE),
         ("dynamodb:GetItem", TABLE),
         ("dynamodb:PutItem", REQUESTS),
         ("dynamodb:PutItem", TABLE),

@@ -59,7 +59,7 @@ class Order:
     """What was asked for, and by whom: it does not change. Times in unix seconds.
 
     `candidates` are keys, `provider/vendor/model`, in the order in which they are tried. `media_url` is where links to
-    its files lead, `request_id` that of the hold; `counts` and `tier` are what bounds its price. Its request's body lies
+    its files lead, `request_id` that of the hold; `counts` and `tier` bound its price. Its request's body lies
     beside it, until its end.
     """
 
