@@ -27,6 +27,7 @@ from bench.processes import ROOT, BenchError, cpus
 from local.errors import StartError
 
 RESULTS: Final = ROOT / "bench" / "results" / "jobs.md"
+RESULTS_LOCAL: Final = RESULTS.with_name("jobs-dynamodb-local.md")
 TAKES_S: Final = 3  # the sandbox, for each job
 ALONE: Final = 8
 _CONNECTIONS, _PATIENCE_S, _LOOK_S = 100, 1800.0, 0.5
@@ -265,7 +266,7 @@ def main(arguments: list[str]) -> int:
     page = text(done, chosen.jobs, load_before)
     print(page)
     if chosen.write:
-        RESULTS.write_text(page + "\n", encoding="utf-8")
+        (RESULTS_LOCAL if chosen.dynamodb_local else RESULTS).write_text(page + "\n", encoding="utf-8")
     wrong = done.books.wrong(done.many.submissions)
     for what in wrong:
         tell(what)
