@@ -6,32 +6,32 @@ sandbox's own duration is the floor of both.
 
 import argparse
 import asyncio
-import contextlib
 import os
+import secrets
 import statistics
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import aiohttp
 
 from aig.aws.jobs import PLATFORM
-from bench import report, stack
+from bench import report
 from bench.job_books import Books, audit
-from bench.local_stack import Metered, metered
+from bench.local_stack import Metered, on_database
 from bench.measure import percentile
 from bench.metered_stack import COUNTING
 from bench.processes import ROOT, BenchError, cpus
-from local.embedded import pretend_credentials
 from local.errors import StartError
-from tests.dynamodb_local import DynamoDBLocal
 
 RESULTS: Final = ROOT / "bench" / "results" / "jobs.md"
+RESULTS_LOCAL: Final = RESULTS.with_name("jobs-dynamodb-local.md")
 TAKES_S: Final = 3  # the sandbox, for each job
 ALONE: Final = 8
+_AGAIN: Final = (409, 500, 503, 504)  # what a client with an Idempotency-Key tries again
 _CONNECTIONS, _PATIENCE_S, _LOOK_S = 100, 1800.0, 0.5
 _VIDEO, _MUSIC, _MODEL = "/videos/generations", "/audio/music", "/3d/generations"
 # Of ten jobs.
@@ -60,6 +60,7 @@ class Load:
     asks: Counter[tuple[str, str]] = field(default_factory=Counter)  # of AWS, by function and operation
     units: Counter[tuple[str, str]] = field(default_factory=Counter)  # of DynamoDB
     files_s: float = 0.0  # the CPU of what the sandbox makes
+    again: int = 0  # orders that were sent once more
     wall_s: float = 0.0
     cpu_s: float = 0.0
 
@@ -69,15 +70,21 @@ class Load:
 
 
 async def order(session: aiohttp.ClientSession, running: Metered, number: int, load: Load) -> str:
-    """One job. Raises BenchError unless it is taken on."""
+    """One job, asked for again as a client would while the stack has no time. Raises BenchError if it is refused."""
     path, model = MIX[number % len(MIX)]
     headers = {"authorization": f"Bearer {running.key}", "x-sandbox-duration": str(TAKES_S)}
+    headers["idempotency-key"] = secrets.token_hex(8)
     asked = time.time()
     body = {"model": model, "prompt": f"a lighthouse, number {number}"}
-    async with session.post(running.base_url + path, json=body, headers=headers) as response:
-        said = await response.json()
-        if response.status != 202:
+    while True:
+        async with session.post(running.base_url + path, json=body, headers=headers) as response:
+            said = await response.json()
+        if response.status == 202:
+            break
+        if response.status not in _AGAIN or time.time() > asked + _PATIENCE_S:
             raise BenchError(f"{path}: {response.status} {said}")
+        load.again += 1
+        await asyncio.sleep(1)
     job_id: str = said["id"]
     load.asked[job_id], load.answered[job_id] = asked, time.time()
     return job_id
@@ -201,7 +208,8 @@ def text(done: Run, count: int, load_before: float) -> str:
         f"database: {said['database']}; Python {said['versions']['python']}.",
         f"{count} jobs, POSTed over {_CONNECTIONS} connections as fast as they are answered, each of which takes the "
         f"sandbox {TAKES_S} s. All ended after {many.wall_s:.0f} s: {books.completed} completed and {books.failed} "
-        f"failed (`sandbox/video-fail`), {ALONE + 2} that came before among them.",
+        f"failed (`sandbox/video-fail`), {ALONE + 2} that came before among them. {many.again} orders were sent again, "
+        "with their Idempotency-Key, since the stack had no time for them.",
     ]
     rows = []
     for name, load in (("alone", alone), (f"{count} at once", many)):
@@ -248,20 +256,6 @@ def _asks(load: Load) -> str:
     return report.table(["function", "operation", "requests a job", "units a job"], rows)
 
 
-@contextlib.contextmanager
-def started(dynamodb_local: bool) -> Iterator[tuple[Metered, str]]:
-    pinned = cpus()
-    with contextlib.ExitStack() as running:
-        variables, database = {}, "moto, in the stack's process"
-        if dynamodb_local:
-            pretend_credentials()
-            emulator = DynamoDBLocal()
-            running.callback(emulator.stop)
-            variables, database = {"AIG_DYNAMODB_ENDPOINT": emulator.endpoint, COUNTING: "1"}, "DynamoDB Local"
-        tell("starting the local stack")
-        yield running.enter_context(metered(stack.template(), pinned[1] if pinned else None, **variables)), database
-
-
 def main(arguments: list[str]) -> int:
     """Returns the exit code: 1 also where a job is lost, made twice, or charged otherwise than once."""
     parser = argparse.ArgumentParser(prog="python -m bench jobs", description=__doc__)
@@ -271,7 +265,8 @@ def main(arguments: list[str]) -> int:
     chosen = parser.parse_args(arguments)
     load_before = os.getloadavg()[0]
     try:
-        with started(chosen.dynamodb_local) as (running, database):
+        tell("starting the local stack")
+        with on_database(chosen.dynamodb_local, **{COUNTING: "1"}) as (running, database):
             done = asyncio.run(measure(running, chosen.jobs, database))
     except (BenchError, StartError) as error:
         tell(str(error))
@@ -281,7 +276,7 @@ def main(arguments: list[str]) -> int:
     page = text(done, chosen.jobs, load_before)
     print(page)
     if chosen.write:
-        RESULTS.write_text(page + "\n", encoding="utf-8")
+        (RESULTS_LOCAL if chosen.dynamodb_local else RESULTS).write_text(page + "\n", encoding="utf-8")
     wrong = done.books.wrong(done.many.submissions)
     for what in wrong:
         tell(what)

@@ -18,8 +18,10 @@ from typing import Any, Final
 from aig import wiring
 from aig.wiring import Container
 from bench import stack
-from bench.processes import BenchError, Child, module, on_cpu
+from bench.processes import BenchError, Child, cpus, module, on_cpu
+from local.embedded import pretend_credentials
 from local.template import Stack
+from tests.dynamodb_local import DynamoDBLocal
 
 KEY: Final = "sk-aig-bench001" + "k3Y" * 12
 _START_SECONDS: Final = 120.0
@@ -127,3 +129,17 @@ def _until(lines: "queue.Queue[str]", child: Child, pattern: str) -> str:
         if match := re.search(pattern, line):
             return match[1]
     raise BenchError(f"the local stack did not start:\n{child.said()}")
+
+
+@contextlib.contextmanager
+def on_database(dynamodb_local: bool, **variables: str) -> Iterator[tuple[Metered, str]]:
+    """A stack on a CPU of its own and the name of its database; `variables` are given with DynamoDB Local alone."""
+    pinned = cpus()
+    with contextlib.ExitStack() as running:
+        given, database = {}, "moto, in the stack's process"
+        if dynamodb_local:
+            pretend_credentials()
+            emulator = DynamoDBLocal()
+            running.callback(emulator.stop)
+            given, database = {"AIG_DYNAMODB_ENDPOINT": emulator.endpoint, **variables}, "DynamoDB Local"
+        yield running.enter_context(metered(stack.template(), pinned[1] if pinned else None, **given)), database

@@ -24,7 +24,7 @@ from aig.ports import StoreBusy
 from aig.webhooks.endpoint import EVERYTHING, Endpoint
 from aig.wiring import Container
 from bench import report, stack
-from bench.local_stack import Lines, Metered, metered
+from bench.local_stack import Lines, Metered, on_database
 from bench.measure import percentile
 from bench.processes import ROOT, BenchError, Child, cpus, module, on_cpu
 from local.errors import StartError
@@ -163,15 +163,16 @@ async def _arrived(running: Metered, receiving: Receivers, load: Load, wanted: i
     load.hung, load.most_hung = hung.total(), max(hung.values(), default=0)
 
 
-def measure(events: int, rate: float) -> dict[str, Load]:
+def measure(events: int, rate: float, *, dynamodb_local: bool) -> tuple[dict[str, Load], str]:
     """Both runs, each with a stack of its own: what is known of receivers is in its tables. Raises BenchError."""
-    pinned, loads = cpus(), dict[str, Load]()
+    loads, database = dict[str, Load](), ""
     for name, hanging in (("none hangs", 0), (f"{HANGING * ACCOUNTS} hang", HANGING)):
         tell(f"{ACCOUNTS * ENDPOINTS} endpoints, {name}")
-        with receivers() as receiving, metered(stack.template(), pinned[1] if pinned else None) as running:
+        with receivers() as receiving, on_database(dynamodb_local) as (running, said):
+            database = said
             asyncio.run(run(running, receiving, 2, 0, hanging=0))  # everything is loaded then
             loads[name] = asyncio.run(run(running, receiving, events, rate, hanging=hanging))
-    return loads
+    return loads, database
 
 
 def _latency_table(loads: dict[str, Load]) -> str:
@@ -219,9 +220,9 @@ def _calls_table(loads: dict[str, Load]) -> str:
     return report.table(["invocations, CPU each", *loads], rows)
 
 
-def text(loads: dict[str, Load], events: int, rate: float, load_before: float) -> str:
+def text(loads: dict[str, Load], database: str, events: int, rate: float, load_before: float) -> str:
     """The page."""
-    said: dict[str, Any] = report.setting("moto, in the stack's process", 1, cpus() is not None, load_before)
+    said: dict[str, Any] = report.setting(database, 1, cpus() is not None, load_before)
     count = events * ACCOUNTS * ENDPOINTS
     pace = f"{rate:.0f} a second" if rate else "all at once"
     parts = [
@@ -245,17 +246,18 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench webhooks", description=__doc__)
     parser.add_argument("--events", type=int, default=40, help="for each account; each makes ten webhooks")
     parser.add_argument("--rate", type=float, default=20.0, help="webhooks a second; 0 is all at once")
+    parser.add_argument("--dynamodb-local", action="store_true", help="in place of moto's DynamoDB")
     parser.add_argument("--write", action="store_true", help="put the page into bench/results too")
     chosen = parser.parse_args(arguments)
     load_before = os.getloadavg()[0]
     try:
-        loads = measure(chosen.events, chosen.rate)
+        loads, database = measure(chosen.events, chosen.rate, dynamodb_local=chosen.dynamodb_local)
     except (BenchError, StartError, StoreBusy) as error:
         tell(str(error))
         return 1
     except KeyboardInterrupt:
         return 130
-    page = text(loads, chosen.events, chosen.rate, load_before)
+    page = text(loads, database, chosen.events, chosen.rate, load_before)
     print(page)
     if chosen.write:
         RESULTS.write_text(page + "\n", encoding="utf-8")
