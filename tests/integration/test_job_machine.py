@@ -1,4 +1,4 @@
-"""statemachines/job.asl.json: what it is made of, and each of its branches, run as the local stack runs them.
+"""Each branch of statemachines/job.asl.json, run as the local stack runs it.
 
 The tasks are the worker's real handler. Waits last a thousandth of what they say, and time passes by what they say; the
 pauses between retries are noted and not made.
@@ -8,7 +8,7 @@ import asyncio
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -26,104 +26,19 @@ from aig.ports import StoreBusy
 from local.deploy import create_machines
 from local.machine_resources import Machine
 from local.machines import run_tasks
-from local.template import ROOT, Stack
+from local.template import Stack
 from tests import apps
 from tests.builders import Account, an_account
 from tests.jobs import COST, MAKER, ONE, UPSTREAM, VIDEO, Shop, done, failed, losses, spent
 
 SCALE = 0.001
 PATIENCE_S = 60.0
-STATES: Mapping[str, Mapping[str, Any]] = json.loads((ROOT / "statemachines/job.asl.json").read_text())["States"]
-TASKS = {name: state for name, state in STATES.items() if state["Type"] == "Task"}
-TRANSIENT = {
-    "Lambda.TooManyRequestsException",
-    "Lambda.ServiceException",
-    "Lambda.AWSLambdaException",
-    "Lambda.SdkClientException",
-}
 WORKS = ["Submit", "Decide", "WaitForProvider", "Poll", "Decide", "Store", "Decide", "Settle", "Decide", "Ended"]
-
-
-def after(state: Mapping[str, Any]) -> Iterator[str]:
-    """Where a state may lead."""
-    yield from (state[name] for name in ("Next", "Default") if name in state)
-    yield from (rule["Next"] for name in ("Choices", "Catch") for rule in state.get(name, ()))
-
-
-def patient(state: Mapping[str, Any]) -> Mapping[str, Any]:
-    """How a task is repeated while the store is busy."""
-    (retry,) = [retry for retry in state["Retry"] if "StoreBusy" in retry["ErrorEquals"]]
-    return dict(retry)
 
 
 def within(pauses: Sequence[float], bounds: Sequence[float]) -> bool:
     """Whether there is one pause for each of these, and none of them longer: how much shorter, chance says."""
     return len(pauses) == len(bounds) and all(0 <= pause <= most for pause, most in zip(pauses, bounds, strict=True))
-
-
-class TestTheDefinition:
-    def test_every_state_is_reached_and_every_way_leads_somewhere(self) -> None:
-        seen, left = set[str](), ["Submit"]
-        while left:
-            name = left.pop()
-            if name not in seen:
-                seen.add(name)
-                left += after(STATES[name])
-        assert seen == STATES.keys()
-
-    def test_from_every_state_there_is_a_way_to_the_end(self) -> None:
-        ends = {name for name, state in STATES.items() if state["Type"] == "Succeed" or state.get("End")}
-        assert ends == {"Ended"}
-        while more := {name for name, state in STATES.items() if ends & set(after(state))} - ends:
-            ends |= more
-        assert ends == STATES.keys()
-
-    @pytest.mark.parametrize("name", TASKS)
-    def test_a_task_is_bounded_and_repeated(self, name: str) -> None:
-        state = TASKS[name]
-        assert state["TimeoutSeconds"] == (930 if name == "Store" else 330)
-        for retry in state["Retry"]:
-            assert retry["BackoffRate"] > 1
-            assert retry["MaxAttempts"] >= 6
-            assert retry["MaxDelaySeconds"] <= 120
-        last = set(state["Retry"][-1]["ErrorEquals"])
-        assert last == {"States.ALL"} or TRANSIENT | {"StoreBusy"} <= last
-
-    @pytest.mark.parametrize("name", sorted(TASKS.keys() - {"Compensate"}))
-    def test_whatever_a_task_dies_of_is_compensated(self, name: str) -> None:
-        (catch,) = TASKS[name]["Catch"]
-        assert (catch["ErrorEquals"], catch["Next"]) == (["States.ALL"], "Compensate")
-        assert catch["ResultPath"] == "$.error"  # the job's name is still needed
-
-    @pytest.mark.parametrize("name", TASKS)
-    def test_a_task_says_whose_job_it_is_and_keeps_that(self, name: str) -> None:
-        assert {"tenant.$", "job_id.$", "action"} <= TASKS[name]["Parameters"].keys()
-        assert TASKS[name]["ResultPath"] == "$.next"
-
-    @pytest.mark.parametrize("name", ["Submit", "Poll", "Store"])
-    def test_a_worker_that_is_killed_or_runs_too_long_is_started_again(self, name: str) -> None:
-        """How Lambda names these: it has changed over the years."""
-        retry = patient(TASKS[name])
-        assert {"Lambda.Unknown", "Sandbox.Timedout", "Runtime.ExitError"} <= set(retry["ErrorEquals"])
-
-    def test_a_store_that_its_machine_gives_up_is_started_again(self) -> None:
-        """Lambda ends the worker after 900 seconds, and says so before the machine gives it up."""
-        assert "States.Timeout" in patient(TASKS["Store"])["ErrorEquals"]
-        assert TASKS["Store"]["TimeoutSeconds"] > 900
-
-    @pytest.mark.parametrize("name", ["Submit", "Poll", "Store"])
-    def test_a_busy_store_is_outlasted(self, name: str) -> None:
-        """Half an hour of it, and more, is no reason to give up what a provider is at work on."""
-        retry = patient(TASKS[name])
-        steps = range(retry["MaxAttempts"])
-        waits = [min(retry["MaxDelaySeconds"], retry["IntervalSeconds"] * retry["BackoffRate"] ** at) for at in steps]
-        assert len(waits) == 40
-        assert sum(waits) > 30 * 60
-        assert retry["JitterStrategy"] == "FULL"
-
-    def test_a_result_is_fetched_seven_times(self) -> None:
-        (lost,) = [retry for retry in TASKS["Store"]["Retry"] if retry["ErrorEquals"] == ["ResultLost"]]
-        assert lost["MaxAttempts"] == 6
 
 
 class Alarms:
