@@ -14,6 +14,7 @@ from aig import links, wiring
 from aig.aws.files import UPLOAD_S
 from aig.aws.jobs import DynamoJobs
 from aig.errors import Forbidden, InvalidRequest, NotFound, Overloaded
+from aig.http import pages
 from aig.http.app import create_app
 from aig.http.auth import Authenticator
 from aig.http.body import read_json
@@ -79,6 +80,7 @@ async def retrieve_file(request: Request, job_id: str, name: str, caller: Asker)
 @app.get("/v1/files/jobs/{job_id}/{name}/signed", **SIGNED)
 async def sign_file(request: Request, job_id: str, name: str, caller: Asker) -> Response:
     """A link that needs no key; it ends with the file, if that goes before."""
+    pages.check_known(request, ("expires_in",))
     job = await _with_file(caller, job_id, name)
     asked = request.query_params.get("expires_in", str(USUAL_LINK_S))
     if not _SECONDS.fullmatch(asked) or not 1 <= int(asked) <= links.LONGEST_S:

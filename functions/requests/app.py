@@ -8,11 +8,12 @@ from starlette.responses import Response
 
 from aig import wiring
 from aig.errors import NotFound
-from aig.http import pages
+from aig.http import pages, tenancy
 from aig.http.app import create_app
 from aig.http.auth import Authenticator
 from aig.http.json_answer import JsonAnswer
 from aig.http.reference import operation, query
+from aig.http.tenancy import tenant_meant
 from aig.ids import has_form
 from aig.keys import Caller
 from aig.money.units import usd
@@ -55,12 +56,12 @@ _EXAMPLE = {
         "requests",
         answer=pages.list_body([_EXAMPLE]),
         errors=(400, 401, 403, 404, 503),
-        parameters=(*pages.PARAMETERS, query("sub_account", "Those of this sub-account of yours instead.")),
+        parameters=(*pages.PARAMETERS, tenancy.PARAMETER),
     ),
 )
 async def list_requests(request: Request, caller: Reader) -> Response:
     page = pages.requested(request)
-    tenant = await _tenant(caller, request.query_params.get("sub_account"))
+    tenant = await tenant_meant(caller, request.query_params.get("sub_account"), container.sub_accounts)
     found, more = await container.records.page(tenant, limit=page.limit, after=page.after)
     return pages.list_answer([_describe(record) for record in found], has_more=more)
 
@@ -77,7 +78,7 @@ async def list_requests(request: Request, caller: Reader) -> Response:
     ),
 )
 async def retrieve_request(request: Request, request_id: str, caller: Reader) -> Response:
-    tenant = await _tenant(caller, request.query_params.get("sub_account"))
+    tenant = await tenant_meant(caller, request.query_params.get("sub_account"), container.sub_accounts)
     found = await container.records.get(tenant, request_id) if has_form(request_id, "req") else None
     if found is None:
         raise NotFound(
@@ -87,16 +88,6 @@ async def retrieve_request(request: Request, request_id: str, caller: Reader) ->
     record, left_out = found
     bodies = {"request": record.request, "answer": record.answer, "left_out": list(left_out)}
     return JsonAnswer({**_describe(record), **bodies})
-
-
-async def _tenant(caller: Caller, sub_account: str | None) -> str:
-    """Whose requests are meant: the caller's own, or those of a sub-account of its. Raises NotFound."""
-    if sub_account is None:
-        return caller.account_id
-    known = has_form(sub_account, "sub")
-    if not known or await container.sub_accounts.get(caller.account_id, sub_account) is None:
-        raise NotFound("There is no such sub-account. GET /v1/sub-accounts lists those there are.")
-    return sub_account
 
 
 def _describe(record: Record) -> dict[str, Any]:

@@ -240,7 +240,7 @@ class _Taking:
             return error
         if in_flight:
             return BudgetExceeded(
-                "Other requests in flight hold the rest of the balance. Send this one again when they are done.",
+                "Other requests and jobs in flight hold the rest of what may be spent. Send this one again later.",
                 code="in_flight_holds",
                 retry_after=IN_FLIGHT_RETRY_AFTER_S,
             )

@@ -1,7 +1,7 @@
 """Lists as every endpoint answers them: newest first, in pages of `limit`, the next one behind `after`."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,15 @@ def requested(request: Request) -> Page:
     if after is not None and not is_id(after):
         raise InvalidRequest("after is the last_id of the page before.", param="after")
     return Page(int(limit), after)
+
+
+def check_known(request: Request, known: Collection[str]) -> None:
+    """Raises InvalidRequest for a query parameter that is none here: what it was to narrow would come in full."""
+    for name in request.query_params:
+        if name not in known:
+            raise InvalidRequest(
+                f"There is no query parameter {name[:50]!r} here: {', '.join(known)}.", param=name[:50]
+            )
 
 
 def list_body(data: Sequence[dict[str, Any]], *, has_more: bool = False, name: str = "id") -> dict[str, Any]:

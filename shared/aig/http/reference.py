@@ -79,6 +79,7 @@ def operation(
     plain: dict[str, Any] = {} if answer is not None else {"response_class": Response}
     return {
         **plain,
+        "status_code": status,
         "operation_id": operation_id,
         "summary": summary,
         "tags": [tag],

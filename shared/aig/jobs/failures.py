@@ -8,7 +8,7 @@ _NOTHING_CHARGED = "Nothing was charged."
 
 
 def of_error(error: AIGError) -> Failure:
-    return Failure(error.type, error.code, error.message, error.param)
+    return Failure(error.type, error.code, f"{error.message} {_NOTHING_CHARGED}", error.param)
 
 
 def too_late(job: Job) -> Failure:
@@ -42,7 +42,7 @@ LOST = Failure(
 UNKNOWN = Failure(
     "provider_error",
     "provider_unknown",
-    "The connection broke while the job was handed to the provider, and whether it was taken cannot be found out. "
+    "The provider's answer to the job was lost, or could not be read: whether it was taken cannot be found out. "
     f"{_NOTHING_CHARGED} Send it again.",
 )
 UNUSABLE = Failure(
