@@ -244,18 +244,18 @@ class TestModels:
         assert {model["owned_by"] for model in callable_here} == {"sandbox"}
         others = {model["id"]: model for model in (await api("GET", "/v1/models", "available=false")).json["data"]}
         assert len(others) >= 200
-        gpt, video = others["openai/gpt-5.4"], others["runway/gen4.5"]
+        gpt, video = others["openai/gpt-5.4"], others["xai/grok-imagine-video"]
         assert (gpt["unavailable_reason"], gpt["offers"][0]["missing"]) == ("not_configured", "OPENAI_API_KEY")
         assert (video["unavailable_reason"], video["offers"][0]["usd_per_unit"]) == (
             "not_served_yet",
-            {"seconds": "0.12"},
+            {"seconds": "0.05"},
         )
 
     async def test_an_offer_of_a_model_that_is_not_served_is_not_available(self, deployed: Stack, logged: Log) -> None:
         api = RestApi(deployed, OPENAI_API_KEY=PROVIDER_KEY)
-        video = (await api("GET", "/v1/models/openai/sora-2")).json
-        assert (video["available"], video["unavailable_reason"]) == (False, "not_served_yet")
-        assert {offer["available"] for offer in video["offers"] if offer["provider"] == "openai"} == {False}
+        model = (await api("GET", "/v1/models/openai/gpt-4o-transcribe-diarize")).json
+        assert (model["available"], model["unavailable_reason"]) == (False, "not_served_yet")
+        assert {offer["available"] for offer in model["offers"] if offer["provider"] == "openai"} == {False}
         await api.close()
 
     async def test_prices_by_length_and_by_tier(self, api: RestApi) -> None:
@@ -328,7 +328,7 @@ class TestModels:
         models = (await api("GET", "/v1/models")).json["data"]
         assert all(f"- `{model['id']}`: " in full for model in models)
         assert "needs OPENAI_API_KEY" in full
-        assert "- `runway/gen4.5`: Gen-4.5; $0.12 per second (not served yet)" in full
+        assert "- `xai/grok-imagine-video`: Grok Imagine Video; $0.05 per second (not served yet)" in full
 
     async def test_an_unknown_one_names_the_nearest(self, api: RestApi) -> None:
         answer = await api("GET", "/v1/models/sandbox/eco")

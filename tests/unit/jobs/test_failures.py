@@ -57,12 +57,12 @@ def test_what_is_the_provider_s_fault_is_an_error_of_the_provider() -> None:
     assert failures.told(Failed("unavailable", "out_of_capacity")).code == "out_of_capacity"
 
 
-def test_an_error_of_ours_keeps_its_words() -> None:
+def test_an_error_of_ours_keeps_its_words_and_says_that_it_cost_nothing() -> None:
     failure = failures.of_error(InvalidRequest("Change the size.", code="bad_size", param="size"))
     assert failure.to_json() == {
         "type": "invalid_request_error",
         "code": "bad_size",
-        "message": "Change the size.",
+        "message": "Change the size. Nothing was charged.",
         "param": "size",
     }
 
