@@ -1,9 +1,16 @@
 """What an account sees of its customers' jobs."""
 
+import pytest
+
 from aig.wiring import Container
 from tests.apps import App
 from tests.builders import Account, a_sub_account, an_account
 from tests.integration.test_jobs import ordered
+
+
+@pytest.fixture
+async def account(container: Container) -> Account:
+    return await an_account(container)
 
 
 class TestAParent:
