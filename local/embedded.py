@@ -116,6 +116,13 @@ def make_queries_small() -> None:
     setattr(Table, _SMALL, True)
 
 
+def take_the_remote_control_away() -> None:
+    """Has moto not answer at /moto-api, where a POST resets all of it: a webhook may go to any port of this machine."""
+    from moto.moto_api._internal import urls
+
+    urls.url_paths.clear()
+
+
 class _Before:
     """One item of a table as it was before a transaction, and where the table's stream ended."""
 
@@ -185,6 +192,7 @@ class EmbeddedAws:
         make_queues_atomic()
         make_queues_quick()
         make_machines_run()
+        take_the_remote_control_away()
         self._server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
         self.endpoint = ""
 

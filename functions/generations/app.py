@@ -42,7 +42,7 @@ from functions.generations.reference import MUSIC, THREE_D, VIDEOS
 _NOT_KEPT = (*video_body.PICTURE_FIELDS, "webhook_url")  # kept beside the body of a job, or not at all
 _DURATION = re.compile(r"\d{1,4}", re.ASCII)
 USUAL_DURATION = "3"
-PICTURE_S = 20.0  # of the 29 that API Gateway gives an answer
+PICTURE_S, KEEPING_S = 15.0, 6.0  # of the 29 seconds that API Gateway gives an answer
 
 container = wiring.container()
 gateway = container.gateway(Registry())
@@ -114,9 +114,10 @@ async def _taken_on(
     async def work(job_id: str) -> Mapping[str, Any]:
         job = await jobs.get(caller.account_id, job_id)
         if job is None:
-            picture = await _picture(caller, kind, job_id, checked, given)
+            picture = await _picture(caller, kind, checked, given)
             whole = replace(asked, job_id=job_id, request=request_of(kind, checked, picture))
             candidates = await generation.able(gateway, caller, whole, options)
+            await _keep(caller, job_id, picture)
             job, rate = await generation.take_on(gateway, jobs, caller, whole, options, candidates)
             rates.append(rate)
         await _queue(job)
@@ -130,18 +131,31 @@ async def _taken_on(
     return response
 
 
-async def _picture(caller: Caller, kind: JobKind, job_id: str, checked: Any, given: Given | None) -> Picture | None:
-    """The picture, kept for when the job is worked on. Raises AIGError, StoreBusy."""
+async def _picture(caller: Caller, kind: JobKind, checked: Any, given: Given | None) -> Picture | None:
+    """For who can pay for anything at all: it is going to be kept. Raises AIGError."""
     if given is None:
         return None
-    await pipeline.admit(gateway, caller, checked, frozenset({kind, "from_picture"}), [given])
+    await pipeline.admit(gateway, caller, checked, frozenset({kind, "from_picture"}), [given], kept=True)
     try:
         async with asyncio.timeout(PICTURE_S):
-            picture = await inputs.picture(given, caller)
+            return await inputs.picture(given, caller)
+    except TimeoutError:
+        raise _late() from None
+
+
+async def _keep(caller: Caller, job_id: str, picture: Picture | None) -> None:
+    """Where the worker finds it. Raises AIGError, StoreBusy."""
+    if picture is None:
+        return
+    try:
+        async with asyncio.timeout(KEEPING_S):
             await container.files.keep_upload(caller.account_id, job_id, picture.data)
     except TimeoutError:
-        raise Overloaded("The picture could not be taken in in time. Send the request again.", retry_after=1) from None
-    return picture
+        raise _late() from None
+
+
+def _late() -> Overloaded:
+    return Overloaded("The picture could not be taken in in time. Send the request again.", retry_after=1)
 
 
 async def _queue(job: Job) -> None:

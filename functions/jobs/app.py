@@ -82,11 +82,13 @@ async def retrieve_job(request: Request, job_id: str, caller: Asker) -> Response
         "Cancel a job that is still queued",
         "jobs",
         answer={**QUEUED, "status": "cancelled", "ended_at": 1_795_000_001, "usage": {"cost": "0.00"}},
-        errors=(401, 403, 404, 409, 503),
+        errors=(400, 401, 403, 404, 409, 503),
+        parameters=(tenancy.PARAMETER,),
     ),
 )
-async def cancel_job(job_id: str, caller: Asker) -> Response:
-    job = await _job(caller.account_id, job_id)
+async def cancel_job(request: Request, job_id: str, caller: Asker) -> Response:
+    pages.check_known(request, ("sub_account",))
+    job = await _job(await _tenant(request, caller), job_id)
     return JsonAnswer(await _shown(await generation.cancel(container.wallets, jobs, container.clock, job)))
 
 

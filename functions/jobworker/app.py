@@ -11,6 +11,7 @@ from aig import wiring
 from aig.aws.jobs import DynamoJobs
 from aig.jobfiles import MOST_BYTES, Opened
 from aig.jobs import failures
+from aig.jobs.job import Order
 from aig.jobsteps import Next, Steps
 from aig.modalities.job import Inline, Made, Source
 from aig.modalities.upstream import Upstream
@@ -50,7 +51,15 @@ class ProviderResults:
             yield opened
 
 
-steps = Steps(gateway, jobs, container.files, ProviderResults(), container.link_keys)
+async def is_off(order: Order) -> bool:
+    """Whether the sub-account that ordered has been switched off."""
+    if order.parent_id is None:
+        return False
+    found = await container.sub_accounts.get(order.parent_id, order.account_id)
+    return found is not None and not found.active
+
+
+steps = Steps(gateway, jobs, container.files, ProviderResults(), container.link_keys, is_off=is_off)
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:

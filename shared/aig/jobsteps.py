@@ -19,7 +19,7 @@ from aig.events import Event
 from aig.jobcall import JobCalls, added
 from aig.jobfiles import INSIST_S, JobFiles, ResultFiles, ResultLost, Results, insist, picture_of
 from aig.jobs import failures, times
-from aig.jobs.job import Ending, Failure, Job, Stamp
+from aig.jobs.job import Ending, Failure, Job, Order, Stamp
 from aig.jobs.kinds import Request, request
 from aig.jobs.view import job_json, links_of
 from aig.modalities.job import Failed, Finished, Stage, State, Working
@@ -48,7 +48,10 @@ ENDED = Next("ended")
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """`insist_s` are the waits between tries to note, or keep, what a provider has made."""
+    """`insist_s` are the waits between tries to note, or keep, what a provider has made.
+
+    `is_off` tells whether who ordered has been switched off since: what is not begun by then is not.
+    """
 
     gateway: Gateway
     jobs: Jobs
@@ -56,6 +59,7 @@ class Steps:
     results: Results
     link_keys: Callable[[], Awaitable[Sequence[bytes]]]
     insist_s: Sequence[float] = INSIST_S
+    is_off: Callable[[Order], Awaitable[bool]] | None = None
 
     @property
     def _calls(self) -> JobCalls:
@@ -75,6 +79,8 @@ class Steps:
             return Next("submit", times.until_free(stamp.until, now))
         if now > job.deadline_at:
             return await self.fail(account_id, job_id, failures.too_late(job))
+        if job.status == "queued" and self.is_off is not None and await self.is_off(job.order):
+            return await self._end(job, failures.SWITCHED_OFF, ())
         hold = await self.gateway.wallets.held(account_id, job.order.request_id)
         if hold is None:
             return await self.fail(account_id, job_id, failures.EXPIRED)

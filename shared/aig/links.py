@@ -60,7 +60,7 @@ def signed_query(path: str, expires_at: int, key: bytes) -> str:
 def opens(path: str, exp: str, kid: str, sig: str, keys: Sequence[bytes], now: float) -> bool:
     """Whether a link's query opens `path` at this time, by the one of the keys that it names."""
     key = next((each for each in keys if key_id(each) == kid), None)
-    if key is None or not _PATH.fullmatch(path) or not re.fullmatch(r"[0-9]{1,12}", exp):
+    if key is None or not _PATH.fullmatch(path) or not re.fullmatch(r"[1-9][0-9]{0,11}", exp):
         return False
     in_time = now < int(exp) <= now + LONGEST_S
     return in_time and hmac.compare_digest(sig.encode(), _signature(path, int(exp), key).encode())

@@ -147,12 +147,14 @@ async def admit(
     capabilities: frozenset[str],
     files: "Sequence[Given]",
     routing: Routing = "auto",
+    *,
+    kept: bool = False,
 ) -> None:
     """Before files are fetched for a call: whether anybody could serve it, and there is money at all. Raises AIGError.
 
-    What is with the request already costs nothing to look at: the call itself will tell.
+    What is with the request already costs nothing to look at: the call itself will tell, unless it is `kept` before.
     """
-    if not any(file.elsewhere for file in files):
+    if not kept and not any(file.elsewhere for file in files):
         return
     models = named_models(body)
     demand = Demand(models, capabilities, 0, 0, preferences=body.get("provider") or {})

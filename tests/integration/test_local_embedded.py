@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import boto3
+import httpx
 import pytest
 from botocore.config import Config
 
@@ -198,3 +199,9 @@ def test_a_query_looks_at_the_items_of_its_key_only(
     assert looked_at == [2, 0]
     assert len(found("expiry_bucket = :v", "one", IndexName="expiry")) == 6
     assert len(found("pk = :v", "c", ScanIndexForward=False, Limit=1)) == 1
+
+
+def test_nobody_resets_it_by_a_request(aws: EmbeddedAws) -> None:
+    """A webhook of a tenant's may go to any port of this machine."""
+    for path in ("reset", "seed", "config"):
+        assert httpx.post(f"{aws.endpoint}/moto-api/{path}", json={}).status_code == 404

@@ -61,6 +61,11 @@ INTERNAL = Failure(
     "internal_error",
     f"Something went wrong on our side. {_NOTHING_CHARGED} Send it again; quote the id of the job.",
 )
+SWITCHED_OFF = Failure(
+    "permission_error",
+    "sub_account",
+    f"The sub-account was switched off before the job had begun. {_NOTHING_CHARGED} Have it switched on again.",
+)
 PICTURE_GONE = Failure(
     "invalid_request_error",
     "picture_expired",
