@@ -67,7 +67,11 @@ def _parser() -> argparse.ArgumentParser:
     provider.add_parser("list", help="the names of those that are set")
     groups.add_parser("rotate-link-key", help="sign links to files with another key; twice ends all former links")
     dead = groups.add_parser("redrive", help="have what could not be started, or sent, tried again")
-    dead.add_argument("what", choices=sorted(redrive.QUEUES))
+    dead.add_argument("what", choices=[*sorted(redrive.QUEUES), "events"])
+    dead.add_argument(
+        "--from", dest="start", help="of events: those written from this time on, such as 2026-11-26T10:00"
+    )
+    dead.add_argument("--to", dest="end", help="and before this one, both in UTC")
     differences = groups.add_parser("prices", help="where our prices differ from a public data set")
     differences.add_argument("--source", default=prices.DEFAULT, help=f"URL or file (default {prices.DEFAULT})")
     return parser
@@ -108,19 +112,29 @@ async def _usage_repair(container: Container, args: argparse.Namespace) -> None:
     print(f"{await usage.repair(container, args.account)} debits of the last seven days are in the reports")
 
 
+async def _redrive_events(container: Container, args: argparse.Namespace) -> None:
+    if not args.start or not args.end:
+        raise ValueError("say which events: --from 2026-11-26T10:00 --to 2026-11-26T11:00")
+    start, end = redrive.moment(args.start), redrive.moment(args.end)
+    found = await redrive.redrive_events(container, environment(args.stack), start, end)
+    print(f"{found} events are dispatched again: whoever was told of one is not told twice")
+
+
 _ACTIONS = {
     ("account", "create"): _account_create,
     ("key", "create"): _key_create,
     ("key", "revoke"): _key_revoke,
     ("usage", "repair"): _usage_repair,
     ("reconcile", ""): _reconcile,
+    ("redrive", "events"): _redrive_events,
 }
 
 
 async def _run(args: argparse.Namespace) -> None:
     container = open_container(environment(args.stack))
     try:
-        await (wallets.run if args.group == "wallet" else _ACTIONS[args.group, args.action])(container, args)
+        action = args.what if args.group == "redrive" else args.action
+        await (wallets.run if args.group == "wallet" else _ACTIONS[args.group, action])(container, args)
     finally:
         await container.close()
 
@@ -147,7 +161,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             _provider_key(args)
         elif args.group == "rotate-link-key":
             secret.rotate_link_key(_secret_arn(args), int(SystemClock().now()))
-        elif args.group == "redrive":
+        elif args.group == "redrive" and args.what != "events":
             print(f"{redrive.redrive(environment(args.stack), args.what)} messages are brought again")
         elif args.group == "prices":
             print(prices.report(builtin(), args.source))

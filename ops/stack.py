@@ -31,11 +31,16 @@ def environment(stack: str | None) -> Mapping[str, str]:
 
 
 def open_container(env: Mapping[str, str]) -> Container:
-    """Ports that use the operator's own AWS credentials: a profile, SSO, or variables. Raises ValueError for none."""
+    """Ports that use the operator's own AWS credentials. Raises ValueError for none."""
+    return container(env, credentials=credentials())
+
+
+def credentials() -> Credentials:
+    """The operator's own: a profile, SSO, or variables. Raises ValueError for none."""
     found = boto3.Session().get_credentials()
     if found is None:
         raise ValueError("there are no AWS credentials: set AWS_PROFILE, or run `aws configure`")
     frozen = found.get_frozen_credentials()
     if frozen.access_key is None or frozen.secret_key is None:
         raise ValueError("the AWS credentials are not complete: run `aws configure`")
-    return container(env, credentials=Credentials(frozen.access_key, frozen.secret_key, frozen.token))
+    return Credentials(frozen.access_key, frozen.secret_key, frozen.token)

@@ -7,7 +7,8 @@ from typing import Any
 
 from aig.aws.deliveries import DynamoDeliveries
 from aig.aws.events import event_item
-from aig.deliveries import Deliverer, dispatch
+from aig.deliveries import Deliverer
+from aig.dispatch import DispatchPorts, dispatch
 from aig.events import Event, EventType
 from aig.ports import Post
 from aig.webhooks import secret
@@ -107,7 +108,12 @@ class World:
         """Writes events as whatever causes them does, and has the stream bring them to the dispatcher."""
         for event in events:
             await self.container.table.put_new(event_item(event))
-        assert await dispatch(self.log, self.container.webhooks, self.lane, self.clock, events) == []
+        assert await dispatch(self.dispatching(), events) == []
+
+    def dispatching(self, **more: Any) -> DispatchPorts:
+        """What the dispatcher has."""
+        ports = self.container
+        return replace(DispatchPorts(self.log, ports.webhooks, self.lane, ports.telemetry, self.clock), **more)
 
     async def deliver(self, *, until: float | None = None) -> None:
         """Lets time pass until nothing is left to be done, or until then."""

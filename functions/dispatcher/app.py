@@ -9,11 +9,12 @@ from typing import Any
 from aig import wiring
 from aig.aws.events import load_event
 from aig.aws.table import load
-from aig.deliveries import dispatch
+from aig.dispatch import DispatchPorts, dispatch
 from aig.events import Event
 
 container = wiring.container()
 queue = wiring.queue("AIG_WEBHOOK_QUEUE")
+ports = DispatchPorts(container.deliveries, container.webhooks, queue, container.telemetry, container.clock)
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, list[dict[str, str]]]:
@@ -24,9 +25,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, list[dict[str, 
 async def _dispatch(records: list[dict[str, Any]]) -> dict[str, list[dict[str, str]]]:
     try:
         found = _read(records)
-        failed = await dispatch(
-            container.deliveries, container.webhooks, queue, container.clock, [event for _, event in found]
-        )
+        failed = await dispatch(ports, [event for _, event in found])
         again = [number for number, event in found if event in failed][:1]
         return {"batchItemFailures": [{"itemIdentifier": number} for number in again]}
     finally:

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from aig import deliveries
+from aig.dispatch import message
 from aig.errors import Conflict, InvalidRequest, NotFound
 from aig.events import EVENT_TYPES
 from aig.http import pages
@@ -17,9 +17,10 @@ from aig.http.reference import operation, query
 from aig.ids import Prefix, has_form
 from aig.keys import Caller
 from aig.ports import Queue
-from aig.webhooks.delivery import STATUSES, Delivery, resent
+from aig.webhooks.delivery import MOST_REVIVALS, MOST_ROUNDS, STATUSES, Delivery, resent, revived
 from aig.wiring import Container
 from functions.webhooks import reference
+from functions.webhooks.acts import check_acts
 from functions.webhooks.reference import describe_attempt, describe_delivery
 
 _FILTERS = (
@@ -76,7 +77,7 @@ class DeliveryRoutes:
                 "Send it again, under the same id",
                 "webhooks",
                 answer=reference.DELIVERY,
-                errors=(400, *known, 409),
+                errors=(400, *known, 409, 429),
                 parameters=(PARAMETER,),
             ),
         )
@@ -89,7 +90,7 @@ class DeliveryRoutes:
         event = await self._container.events.get(caller.account_id, event_id) if event_id else None
         if event_id and event is None:
             return pages.list_answer([])
-        found, more = await self._container.deliveries.page(
+        found = await self._container.deliveries.page(
             caller.account_id,
             limit=page.limit,
             after=page.after,
@@ -98,7 +99,8 @@ class DeliveryRoutes:
             event_type=_one_of(request, "type", EVENT_TYPES),
             event=event,
         )
-        return pages.list_answer([describe_delivery(delivery) for delivery in found], has_more=more)
+        shown = [describe_delivery(delivery) for delivery in found.deliveries]
+        return pages.list_answer(shown, has_more=found.after is not None, last_id=found.after)
 
     async def one(self, request: Request, delivery_id: str) -> Response:
         caller = await self._admin(request)
@@ -111,8 +113,9 @@ class DeliveryRoutes:
         await self._find(caller, delivery_id)
 
         async def work(_: str) -> Mapping[str, Any]:
+            await check_acts(self._container, caller)
             delivery = await self._ready(caller, delivery_id)
-            await self._queue.send(deliveries.message(delivery))
+            await self._queue.send(message(delivery))
             return describe_delivery(delivery)
 
         subject = self._container.ids.new("evt")
@@ -121,10 +124,17 @@ class DeliveryRoutes:
     async def _ready(self, caller: Caller, delivery_id: str) -> Delivery:
         """The delivery in a round that nobody has begun. Raises Conflict."""
         delivery, now = await self._find(caller, delivery_id), self._container.clock.now()
-        if delivery.status == "pending" and not delivery.attempts:
-            return delivery  # its message may be lost, and a second one does no harm
+        store = self._container.deliveries
+        unbegun = delivery.status == "pending" and not delivery.attempts and delivery.revived < MOST_REVIVALS
+        if unbegun and await store.move(delivery, revived(delivery, now)):
+            return delivery  # its message may be lost, and a few others do no harm
         if not delivery.may_resend(now):
             raise Conflict("Attempts are still being made. Wait for next_attempt_at.", code="delivery_pending")
+        if delivery.round >= MOST_ROUNDS:
+            raise Conflict(
+                f"It was sent in {MOST_ROUNDS} rounds, which is the most. GET /v1/events has what it tells.",
+                code="too_many_rounds",
+            )
         if await self._container.events.get(caller.account_id, delivery.event_id) is None:
             raise Conflict("The event is older than thirty days, and not kept any more.", code="event_expired")
         if delivery.endpoint_id is not None:
@@ -135,7 +145,7 @@ class DeliveryRoutes:
                     code="endpoint_disabled",
                 )
         again = resent(delivery, now)
-        if not await self._container.deliveries.move(delivery, again):
+        if not await store.move(delivery, again):
             raise Conflict("The delivery has changed meanwhile. Look at it again.", code="delivery_pending")
         return again
 

@@ -1,6 +1,7 @@
 """/v1/webhooks/endpoints: where an account is told of what it has asked to know."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Annotated, Any, Literal, NotRequired
 
@@ -9,7 +10,7 @@ from pydantic import Field, StringConstraints, TypeAdapter, with_config
 from starlette.responses import Response
 from typing_extensions import TypedDict
 
-from aig import deliveries
+from aig.dispatch import made_for, message
 from aig.errors import Conflict, InvalidRequest, NotFound
 from aig.events import Event, EventType
 from aig.http import pages
@@ -21,11 +22,12 @@ from aig.http.reference import operation
 from aig.ids import has_form
 from aig.keys import Caller
 from aig.modalities.steering import STRICT, check, schema
-from aig.ports import Queue
-from aig.webhooks.endpoint import EVERYTHING, MOST_ENDPOINTS, Endpoint, disabled, enabled
+from aig.ports import Queue, StoreBusy
+from aig.webhooks.endpoint import EVERYTHING, MOST_ENDPOINTS, Endpoint, disabled, enabled, succeeded
 from aig.webhooks.receiver import MAX_URL_LENGTH, checked_url
 from aig.wiring import Container
 from functions.webhooks import reference
+from functions.webhooks.acts import check_acts
 
 _Url = Annotated[str, StringConstraints(max_length=MAX_URL_LENGTH)]
 _Events = Annotated[list[EventType | Literal["*"]], Field(min_length=1, max_length=50)]
@@ -83,7 +85,7 @@ class EndpointRoutes:
             "POST",
             "createWebhookEndpoint",
             "Make an endpoint that is told of events",
-            errors=(400, 401, 403, 409, 413, 415, 503),
+            errors=(400, 401, 403, 409, 413, 415, 429, 503),
             request=body,
             parameters=(PARAMETER,),
         )
@@ -121,7 +123,7 @@ class EndpointRoutes:
             "testWebhookEndpoint",
             "Send a webhook.test event to an endpoint alone",
             answer=reference.DELIVERY,
-            errors=(400, *known, 409),
+            errors=(400, *known, 409, 429),
             parameters=(PARAMETER,),
         )
         return router
@@ -132,6 +134,7 @@ class EndpointRoutes:
         url = self._checked(request, body["url"])
 
         async def work(endpoint_id: str) -> Mapping[str, Any]:
+            await check_acts(self._container, caller)
             made = Endpoint(
                 id=endpoint_id,
                 tenant=caller.account_id,
@@ -181,7 +184,7 @@ class EndpointRoutes:
     async def delete(self, request: Request, endpoint_id: str) -> Response:
         caller = await self._admin(request)
         endpoint = await self._find(caller, endpoint_id)
-        await self._container.webhooks.delete(endpoint, int(self._container.clock.now()))
+        await self._container.webhooks.delete(endpoint)
         await self._cancel(endpoint)
         return JsonAnswer({"object": "webhook_endpoint", "id": endpoint_id, "deleted": True})
 
@@ -193,14 +196,15 @@ class EndpointRoutes:
         container = self._container
 
         async def work(event_id: str) -> Mapping[str, Any]:
+            await check_acts(container, caller)
             now = container.clock.now()
             data = {"endpoint": endpoint.id, "message": "If you can read this, the endpoint works."}
             event = await container.events.get(caller.account_id, event_id) or Event(
                 event_id, "webhook.test", caller.account_id, data, int(now)
             )
-            delivery = deliveries.made_for(event, endpoint, now)
+            delivery = made_for(event, endpoint, now)
             await container.deliveries.add_told(delivery, event)
-            await self._queue.send(deliveries.message(delivery))
+            await self._queue.send(message(delivery))
             return reference.describe_delivery(delivery)
 
         event_id = container.ids.new("evt")
@@ -214,6 +218,8 @@ class EndpointRoutes:
             description=body.get("description", before.description),
             key_id=body.get("key_id", before.key_id),
         )
+        if after.url != before.url:
+            after = succeeded(after)  # how another URL has failed says nothing of this one
         if body.get("enabled", before.active) == before.active:
             return after
         return enabled(after) if not before.active else disabled(after, "request", int(self._container.clock.now()))
@@ -228,8 +234,9 @@ class EndpointRoutes:
             raise InvalidRequest("key_id is the id of a key of yours that is not revoked.", param="key_id")
 
     async def _cancel(self, endpoint: Endpoint) -> None:
-        now = self._container.clock.now()
-        await self._container.deliveries.cancel_pending(endpoint.tenant, endpoint.id, now)
+        """What waits for it, or most of it: what is left is cancelled when it is due."""
+        with suppress(StoreBusy):
+            await self._container.deliveries.cancel_pending(endpoint.tenant, endpoint.id, self._container.clock.now())
 
     async def _find(self, caller: Caller, endpoint_id: str) -> Endpoint:
         known = has_form(endpoint_id, "hook")

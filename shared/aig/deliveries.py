@@ -1,4 +1,4 @@
-"""Events on their way to those who want them: dispatched once, attempted until it is enough.
+"""Deliveries on their way to those who want them: attempted until it is enough.
 
 A receiver that is slow or dead delays nobody else. First attempts are made in the fast lane, a batch of messages at a
 time; as soon as a receiver keeps an attempt waiting it is marked, and until it answers quickly again its attempts are
@@ -9,12 +9,13 @@ import asyncio
 import math
 import random
 import secrets as randomness
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from aig.clock import Clock
+from aig.dispatch import message
 from aig.errors import InternalError
 from aig.events import Event
 from aig.ids import Ids
@@ -23,13 +24,14 @@ from aig.webhooks import endpoint as health
 from aig.webhooks import secret
 from aig.webhooks.delivery import (
     GONE,
+    OVERDUE_S,
     Delivery,
     Failure,
     Outcome,
     after,
     cancelled,
-    delivery_id,
     outcome_of,
+    waiting,
 )
 from aig.webhooks.endpoint import Endpoint
 from aig.webhooks.payload import payload
@@ -37,7 +39,7 @@ from aig.webhooks.receiver import receiver_of
 from aig.webhooks.secret import Generation
 from aig.webhooks.signature import HEADER, sign
 
-LEASE_S = 25.0  # of an attempt that may take fifteen
+LEASE_S = 40.0  # of an attempt that may take fifteen, beside what the store takes
 HANGING_S = 2.0  # that long an attempt may keep the fast lane
 SLOW_S, QUICK_S = 600, 3600  # so long a receiver is taken for what its last attempt was
 MOST_AT_ONCE, FEWEST_AT_ONCE = 10, 2  # attempts on their way to a receiver: to one that is known to be quick, or not
@@ -45,7 +47,7 @@ EXCERPT_BYTES = 2048
 # Between looks for a place: half of what an attempt is late. A thousand that wait for one receiver would look for it a
 # hundred times a second otherwise.
 BUSY_S, LONGEST_BUSY_S = 10, 600
-_LOOK_AGAIN_S = 0.1
+_LOOK_AGAIN_S = 0.2
 _TRIES = 3
 _LONGEST_DEFERRAL_S = 60
 
@@ -67,6 +69,9 @@ class Pace:
 
     def is_slow(self, now: float) -> bool:
         return now < self.slow_until
+
+    def is_unknown(self, now: float) -> bool:
+        return now >= max(self.slow_until, self.quick_until)
 
     def at_once(self, now: float) -> int:
         return MOST_AT_ONCE if now < self.quick_until and not self.is_slow(now) else FEWEST_AT_ONCE
@@ -90,8 +95,6 @@ class Attempt:
 class DeliveryLog(Protocol):
     """All raise StoreBusy. `aig.aws.deliveries` says what each does."""
 
-    async def add(self, delivery: Delivery) -> None: ...
-
     async def get(self, tenant: str, delivery_id: str) -> Delivery | None: ...
 
     async def claim(self, delivery: Delivery, number: int, lease: Lease, now: float) -> bool | float: ...
@@ -106,6 +109,10 @@ class DeliveryLog(Protocol):
 
     async def set_pace(self, tenant: str, receiver: str, pace: Pace, now: float) -> None: ...
 
+    async def begin_trial(self, tenant: str, now: float) -> bool: ...
+
+    async def end_trial(self, tenant: str, now: float) -> None: ...
+
     async def take_slot(self, tenant: str, receiver: str, most: int, lease: Lease, now: float) -> int | None: ...
 
     async def give_slot(self, tenant: str, receiver: str, number: int, lease: Lease) -> None: ...
@@ -113,8 +120,6 @@ class DeliveryLog(Protocol):
 
 class Endpoints(Protocol):
     """All raise StoreBusy. `aig.aws.webhooks` says what each does."""
-
-    async def endpoints(self, tenant: str) -> Sequence[Endpoint]: ...
 
     async def endpoint(self, tenant: str, endpoint_id: str) -> Endpoint | None: ...
 
@@ -127,65 +132,6 @@ class Events(Protocol):
     async def get(self, account_id: str, event_id: str) -> Event | None:
         """Raises StoreBusy."""
         ...
-
-
-def message(delivery: Delivery) -> dict[str, Any]:
-    """What the queue carries of a delivery."""
-    return {"tenant": delivery.tenant, "delivery_id": delivery.id}
-
-
-def made_for(event: Event, endpoint: Endpoint, now: float) -> Delivery:
-    """The delivery of an event to an endpoint."""
-    return _delivery(event, endpoint.url, endpoint.id, endpoint.key_id, now)
-
-
-def _delivery(event: Event, url: str, endpoint_id: str | None, key_id: str, now: float) -> Delivery:
-    return Delivery(
-        id=delivery_id(event.id, event.created_at, endpoint_id or "url"),
-        tenant=event.account_id,
-        event_id=event.id,
-        event_type=event.type,
-        url=url,
-        endpoint_id=endpoint_id,
-        key_id=key_id,
-        created_at=int(now),
-        due_ms=int(now * 1000),
-    )
-
-
-async def dispatch(
-    log: DeliveryLog, endpoints: Endpoints, queue: Queue, clock: Clock, events: Sequence[Event]
-) -> list[Event]:
-    """Write a delivery for each receiver of each event, and have each attempted. Those events that failed.
-
-    It may be repeated: deliveries are made once, and a message for one that has ended does nothing.
-    """
-    accounts = dict[str, list[Event]]()
-    for event in events:
-        accounts.setdefault(event.account_id, []).append(event)
-    failed = await asyncio.gather(*(_dispatch(log, endpoints, queue, clock, each) for each in accounts.values()))
-    return [event for part in failed for event in part]
-
-
-async def _dispatch(
-    log: DeliveryLog, endpoints: Endpoints, queue: Queue, clock: Clock, events: Sequence[Event]
-) -> Sequence[Event]:
-    """Those of one account."""
-    try:
-        known = await endpoints.endpoints(events[0].account_id)
-        deliveries = [delivery for event in events for delivery in _deliveries(event, known, clock.now())]
-        await asyncio.gather(*(log.add(delivery) for delivery in deliveries))
-        await queue.send_all([message(delivery) for delivery in deliveries])
-    except StoreBusy:
-        return events
-    return ()
-
-
-def _deliveries(event: Event, endpoints: Sequence[Endpoint], now: float) -> list[Delivery]:
-    found = [made_for(event, endpoint, now) for endpoint in endpoints if endpoint.wants(event.type)]
-    if event.webhook_url is not None and event.key_id is not None:
-        found.append(_delivery(event, event.webhook_url, None, event.key_id, now))
-    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,11 +197,12 @@ class Deliverer:
         if (await self._log.pace(tenant, receiver_of(delivery.url, delivery.endpoint_id))).is_slow(now):
             await self._hand_over(delivery, 0)
             return True
-        step = await self._attempt(delivery)
+        step = await self._attempt(delivery, fast=True)
         if step.state == "due":
             await self._hand_over(delivery, step.seconds)
         elif step.state == "busy":
             wait = min(2 ** (deferred // 2), _LONGEST_DEFERRAL_S)
+            await self._wait_for_a_place(delivery, wait)
             await self._queue.send({**message(delivery), "deferred": deferred + 1}, delay_s=wait)
         return step.state != "held"
 
@@ -264,22 +211,34 @@ class Deliverer:
         delivery = await self._log.get(tenant, delivery_id)
         if delivery is None or delivery.status != "pending" or delivery.round != turn:
             return _ENDED
-        if seconds := delivery.seconds_until_due(self._clock.now()):
+        now = self._clock.now()
+        if seconds := delivery.seconds_until_due(now):
             return Step("due", math.ceil(seconds))
-        step = await self._attempt(delivery)
+        step = await self._attempt(delivery, fast=False)
         if step.state == "busy":
-            overdue = self._clock.now() - delivery.due_ms / 1000
-            wait = min(max(BUSY_S, overdue / 2), LONGEST_BUSY_S)
-            return Step("due", math.ceil(wait * (1 + self._chance()) * self._scale))
+            wait = min(max(BUSY_S, (now - delivery.due_ms / 1000) / 2), LONGEST_BUSY_S)
+            seconds = math.ceil(wait * (1 + self._chance()) * self._scale)
+            await self._wait_for_a_place(delivery, seconds)
+            return Step("due", seconds)
         return _ENDED if step.state == "ended" else Step("due", math.ceil(step.seconds))
 
     async def _hand_over(self, delivery: Delivery, seconds: float) -> None:
-        """To a machine, of which there is one for each round of a delivery."""
-        named = {"tenant": delivery.tenant, "delivery_id": delivery.id, "round": delivery.round}
-        await self._machines.start(f"{delivery.id}-{delivery.round}", {**named, "seconds": math.ceil(seconds)})
+        """To a machine, of which there is one for each round of a delivery, and each time that it was brought back.
 
-    async def _attempt(self, delivery: Delivery) -> Step:
-        """One attempt, unless there is no need or no place for it."""
+        If the machine was there before, it may be at work or dead: the sweep will see if nothing comes of it.
+        """
+        named = {"tenant": delivery.tenant, "delivery_id": delivery.id, "round": delivery.round}
+        life = f"-{delivery.revived}" if delivery.revived else ""
+        await self._machines.start(f"{delivery.id}-{delivery.round}{life}", {**named, "seconds": math.ceil(seconds)})
+
+    async def _wait_for_a_place(self, delivery: Delivery, seconds: float) -> None:
+        """Have nobody take it for forgotten: it will be looked at in so many seconds."""
+        until = self._clock.now() + seconds
+        if delivery.look_at < until + OVERDUE_S / 2:
+            await self._log.move(delivery, waiting(delivery, until))
+
+    async def _attempt(self, delivery: Delivery, *, fast: bool) -> Step:
+        """One attempt, unless there is no need or no place for it. `fast`: in the lane where others wait for it."""
         endpoint = None
         if delivery.endpoint_id is not None:
             endpoint = await self._endpoints.endpoint(delivery.tenant, delivery.endpoint_id)
@@ -291,38 +250,56 @@ class Deliverer:
         if event is None:  # thirty days are over
             await self._log.move(delivery, cancelled(delivery, self._clock.now()))
             return _ENDED
+        return await self._attempt_at(delivery, endpoint, event, fast)
+
+    async def _attempt_at(self, delivery: Delivery, endpoint: Endpoint | None, event: Event, fast: bool) -> Step:
+        """With a place at its receiver, and nobody else at it."""
         receiver = receiver_of(delivery.url, delivery.endpoint_id)
         pace = await self._log.pace(delivery.tenant, receiver)
-        lease = Lease(randomness.token_hex(8), self._clock.now() + LEASE_S)
-        slot = await self._slot(delivery.tenant, receiver, pace, lease)
+        holder = randomness.token_hex(8)
+        slot = await self._slot(delivery.tenant, receiver, pace, holder)
         if slot is None:
             return Step("busy")
         now = self._clock.now()
+        lease = Lease(holder, now + LEASE_S)
         try:
+            on_trial = fast and pace.is_unknown(now)
+            if on_trial and not await self._log.begin_trial(delivery.tenant, now):
+                return Step("due")
             claimed = await self._log.claim(delivery, delivery.attempts + 1, lease, now)
             if claimed is not True:
+                await self._end_trial(delivery, on_trial, now)
                 return Step("held", max(1.0, claimed - now))
-            outcome = await self._posted(delivery, event, receiver, pace)
+            outcome, quick = await self._posted(delivery, event, receiver, pace)
+            await self._end_trial(delivery, on_trial and quick, now)
         finally:
             await self._log.give_slot(delivery.tenant, receiver, slot, lease)
         return await self._settle(delivery, endpoint, outcome, now)
 
-    async def _slot(self, tenant: str, receiver: str, pace: Pace, lease: Lease) -> int | None:
+    async def _end_trial(self, delivery: Delivery, passed: bool, began: float) -> None:
+        """Who did not pass stays counted until the minutes are over. It is a help, and no delivery fails for it."""
+        if passed:
+            with suppress(StoreBusy):
+                await self._log.end_trial(delivery.tenant, began)
+
+    async def _slot(self, tenant: str, receiver: str, pace: Pace, holder: str) -> int | None:
         """A place on the way to a receiver. If it is known to be quick, one is waited for: it will not take long."""
-        end = self._clock.monotonic() + self._hanging_s
+        end, pause = self._clock.monotonic() + self._hanging_s, _LOOK_AGAIN_S
         while True:
             now = self._clock.now()
             most = pace.at_once(now)
-            slot = await self._log.take_slot(tenant, receiver, most, lease, now)
+            slot = await self._log.take_slot(tenant, receiver, most, Lease(holder, now + LEASE_S), now)
             if slot is not None or most < MOST_AT_ONCE or self._clock.monotonic() >= end:
                 return slot
-            await asyncio.sleep(_LOOK_AGAIN_S * (1 + self._chance()))
+            await asyncio.sleep(pause * (1 + self._chance()))
+            pause *= 2
 
-    async def _posted(self, delivery: Delivery, event: Event, receiver: str, pace: Pace) -> Outcome:
+    async def _posted(self, delivery: Delivery, event: Event, receiver: str, pace: Pace) -> tuple[Outcome, bool]:
+        """What came of it, and whether it was quick, whatever it was."""
         body = payload(event)
         headers = await self._headers(delivery, body)
         started = self._clock.monotonic()
-        posting = asyncio.create_task(self._send(delivery.url, body, headers))
+        posting = asyncio.create_task(self._send(delivery, body, headers))
         try:
             quick = bool((await asyncio.wait({posting}, timeout=self._hanging_s))[0])
             if not quick:
@@ -330,15 +307,18 @@ class Deliverer:
             outcome = await posting
         finally:
             posting.cancel()
-        if quick and outcome.succeeded:
+        if quick:
             await self._take_for(delivery, receiver, pace, quick=True)
-        return replace(outcome, latency_ms=round((self._clock.monotonic() - started) * 1000))
+        return replace(outcome, latency_ms=round((self._clock.monotonic() - started) * 1000)), quick
 
-    async def _send(self, url: str, body: bytes, headers: dict[str, str]) -> Outcome:
+    async def _send(self, delivery: Delivery, body: bytes, headers: dict[str, str]) -> Outcome:
         try:
-            posted = await self._post.post(url, body, headers)
+            posted = await self._post.post(delivery.url, body, headers)
         except NotPosted as error:
             return Outcome(error.status, error.failure, excerpt=error.body[:EXCERPT_BYTES])
+        except Exception as error:  # a URL that we cannot handle fails like any other, and its delivery ends some day
+            self._telemetry.alarm("WebhookNotPosted", delivery_id=delivery.id, error=type(error).__name__)
+            return Outcome(None, "connection")
         return outcome_of(posted.status, 0, posted.body[:EXCERPT_BYTES], posted.headers)
 
     async def _headers(self, delivery: Delivery, body: bytes) -> dict[str, str]:
@@ -383,8 +363,10 @@ class Deliverer:
             outcome.latency_ms,
             outcome.excerpt,
         )
-        if not await self._log.record(delivery, moved, attempt):
-            return Step("held", 1)  # ended, or taken over, while it was on its way
+        if not await self._log.record(delivery, moved, attempt):  # ended, or taken over, while it was on its way
+            found = await self._log.get(delivery.tenant, delivery.id)
+            goes_on = found is not None and found.status == "pending" and found.round == delivery.round
+            return Step("held", 1) if goes_on else _ENDED
         if endpoint is not None:
             await self._judge(endpoint, outcome, int(now))
         return _ENDED if moved.status != "pending" else Step("due", moved.seconds_until_due(now))
@@ -402,7 +384,7 @@ class Deliverer:
                         await self._log.cancel_pending(endpoint.tenant, endpoint.id, now)
                     return
                 changed = await self._endpoints.endpoint(endpoint.tenant, endpoint.id)
-                if changed is None or not changed.active:
+                if changed is None or not changed.active or changed.url != endpoint.url:
                     return
                 endpoint = changed
         except StoreBusy:

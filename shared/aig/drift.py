@@ -1,5 +1,6 @@
 """What has changed between two catalogs: models that came, and models that go. Pure."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -39,6 +40,12 @@ def changes(before: Seen, catalog: Catalog) -> Sequence[Change]:
             assert model is not None
             found.append(Change(f"model.deprecated#{slug}#{now[slug]}", "model.deprecated", _data(model)))
     return found
+
+
+def digest(changes: Sequence[Change]) -> str:
+    """A name for all of them together: the same whenever the same changes are found."""
+    names = "\n".join(change.name for change in changes)
+    return f"models#{hashlib.sha256(names.encode()).hexdigest()[:32]}"
 
 
 def _data(model: Model) -> Mapping[str, Any]:

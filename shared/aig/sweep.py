@@ -1,21 +1,33 @@
-"""Giving back what crashed calls hold, and seeing to jobs that their machines have forgotten.
+"""Giving back what crashed calls hold, and seeing to jobs and deliveries that their machines have forgotten.
 
 Whether the provider was reached nobody knows any more: a loss row says that it may have been.
 """
 
 import asyncio
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 from aig.clock import Clock
+from aig.dispatch import message
 from aig.ids import Ids
 from aig.jobs.job import Job
 from aig.jobs.times import SILENT_S
 from aig.money.ledger import Loss
 from aig.money.units import Nano
 from aig.ports import Jobs, Queue, StoreBusy, Telemetry, Wallets
+from aig.webhooks.delivery import MOST_REVIVALS, Delivery, given_up, revived
 
 CLOCK_SKEW_S = 120
 MOST_AT_ONCE = 25  # jobs of a bucket
+MOST_DELIVERIES = 240  # of a run
+
+
+class ForgottenDeliveries(Protocol):
+    """Both raise StoreBusy. `aig.aws.deliveries` says what each does."""
+
+    async def forgotten(self, now: float, most: int) -> Sequence[Delivery]: ...
+
+    async def move(self, before: Delivery, after: Delivery) -> bool: ...
 
 
 async def sweep(wallets: Wallets, telemetry: Telemetry, clock: Clock, ids: Ids) -> int:
@@ -65,3 +77,19 @@ async def _brought(jobs: Jobs, queue: Queue, job: Job, now: int) -> bool:
         return await jobs.look_again(job, now + SILENT_S)
     except StoreBusy:
         return False
+
+
+async def see_to_deliveries(log: ForgottenDeliveries, queue: Queue, telemetry: Telemetry, clock: Clock) -> int:
+    """Bring back the webhooks that are an hour behind their time: a message, or an execution, was lost. How many.
+
+    One that was brought back some times and has not come to an end is dead. Raises StoreBusy.
+    """
+    now = clock.now()
+    brought = list[Delivery]()
+    for delivery in await log.forgotten(now, MOST_DELIVERIES):
+        again = delivery.revived < MOST_REVIVALS
+        if await log.move(delivery, revived(delivery, now) if again else given_up(delivery, now)):
+            telemetry.alarm("WebhookForgotten", delivery_id=delivery.id, times=delivery.revived + 1)
+            brought += [delivery] if again else []
+    await queue.send_all([message(delivery) for delivery in brought])
+    return len(brought)

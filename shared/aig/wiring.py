@@ -177,11 +177,12 @@ def _region(env: Mapping[str, str]) -> str:
     return env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or "us-east-1"
 
 
-def queue(variable: str, env: Mapping[str, str] = os.environ) -> SqsQueue:
+def queue(variable: str, env: Mapping[str, str] = os.environ, *, credentials: Credentials | None = None) -> SqsQueue:
     """The queue whose URL is in this variable, for the functions that send to it; `AIG_SQS_ENDPOINT` is another SQS."""
     region = _region(env)
     endpoint = env.get("AIG_SQS_ENDPOINT") or f"https://sqs.{region}.amazonaws.com"
-    return SqsQueue(JsonApi("sqs", "AmazonSQS", "1.0", endpoint, region, _credentials(env)), env.get(variable, ""))
+    api = JsonApi("sqs", "AmazonSQS", "1.0", endpoint, region, credentials or _credentials(env))
+    return SqsQueue(api, env.get(variable, ""))
 
 
 def machine(variable: str, env: Mapping[str, str] = os.environ) -> StateMachine:

@@ -11,11 +11,14 @@ from dataclasses import asdict, replace
 import pytest
 
 from aig.aws.events import event_item
-from aig.deliveries import LEASE_S, MOST_AT_ONCE, Lease, disabled_event, dispatch
+from aig.deliveries import LEASE_S, MOST_AT_ONCE, Lease, disabled_event
+from aig.dispatch import DispatchPorts, dispatch
 from aig.events import Event
+from aig.ports import StoreBusy
 from aig.webhooks.delivery import Delivery, delivery_id
-from aig.webhooks.endpoint import Endpoint, disabled, failed
+from aig.webhooks.endpoint import MOST_ENDPOINTS, Endpoint, disabled, failed
 from aig.webhooks.secret import Generation
+from aig.wiring import Container
 from tests.concurrency import processes
 from tests.concurrency.core import Core, Tenant
 from tests.concurrency.webhook_worker import Job, Nowhere, worker
@@ -29,12 +32,16 @@ async def receiver() -> AsyncIterator[Receiver]:
         yield found
 
 
+def dispatching(ports: Container) -> DispatchPorts:
+    return DispatchPorts(ports.deliveries, ports.webhooks, Nowhere(), ports.telemetry, ports.clock)
+
+
 async def dispatched(core: Core, tenant: Tenant, receiver: Receiver) -> Delivery:
     ports = core.container()
     now, url = int(time.time()), receiver.url
     event = Event(ports.ids.new("evt"), "balance.low", tenant.id, {}, now, url, tenant.caller.key_id)
     await ports.table.put_new(event_item(event))
-    assert await dispatch(ports.deliveries, ports.webhooks, Nowhere(), ports.clock, [event]) == []
+    assert await dispatch(dispatching(ports), [event]) == []
     found = await ports.deliveries.get(tenant.id, delivery_id(event.id, now, "url"))
     assert found is not None
     return found
@@ -118,13 +125,38 @@ async def test_of_rotations_at_once_one_is_made(core: Core) -> None:
     assert found.number == 2
 
 
+async def test_of_endpoints_made_at_once_there_are_twenty_and_each_that_goes_makes_room_once(core: Core) -> None:
+    tenant, stores = await core.tenant(0), [core.container() for _ in range(4)]
+    now = int(time.time())
+    wanted = [
+        Endpoint(stores[0].ids.new("hook"), tenant.id, "https://a.example/", ("*",), tenant.caller.key_id, now)
+        for _ in range(40)
+    ]
+    pending = [one for one in wanted for _ in range(2)]  # each request twice
+    done = await asyncio.gather(
+        *(stores[at % 4].webhooks.create(one) for at, one in enumerate(pending)), return_exceptions=True
+    )
+    assert {type(one) for one in done} <= {bool, StoreBusy}
+    there = await stores[0].webhooks.endpoints(tenant.id)
+    assert len(there) <= MOST_ENDPOINTS
+    for one in wanted:
+        if len(there) < MOST_ENDPOINTS and await stores[0].webhooks.create(one):
+            there = await stores[0].webhooks.endpoints(tenant.id)
+    assert len(there) == MOST_ENDPOINTS
+    await asyncio.gather(*(store.webhooks.delete(there[0]) for store in stores), return_exceptions=True)
+    await stores[0].webhooks.delete(there[0])
+    left = [one for one in wanted if one.id not in {other.id for other in there}]
+    assert await stores[0].webhooks.create(left[0])
+    assert not await stores[0].webhooks.create(left[1])
+
+
 async def test_of_changes_of_an_endpoint_at_once_each_is_made_on_what_is_there(core: Core, receiver: Receiver) -> None:
     tenant, ports = await core.tenant(0), core.container()
     now = int(time.time())
     made = Endpoint(ports.ids.new("hook"), tenant.id, receiver.url, ("*",), tenant.caller.key_id, now)
     assert await ports.webhooks.create(made)
     event = Event(ports.ids.new("evt"), "balance.low", tenant.id, {}, now)
-    assert await dispatch(ports.deliveries, ports.webhooks, Nowhere(), ports.clock, [event]) == []
+    assert await dispatch(dispatching(ports), [event]) == []
     off, worse = disabled(made, "gone", now), failed(made, now)
     told = disabled_event(ports.ids.new("evt"), off, now)
     done = await asyncio.gather(
@@ -137,9 +169,9 @@ async def test_of_changes_of_an_endpoint_at_once_each_is_made_on_what_is_there(c
         assert await ports.webhooks.change(before, replace(off, version=before.version), told)
     assert await ports.events.get(tenant.id, told.id) == told
     assert await ports.deliveries.cancel_pending(tenant.id, made.id, now) == 1
-    await ports.webhooks.delete(made, now)
+    await ports.webhooks.delete(made)
     assert await ports.webhooks.endpoints(tenant.id) == []
     assert not await ports.webhooks.change(before, replace(before, description="x"))
-    listed, _ = await ports.deliveries.page(tenant.id, limit=5, endpoint_id=made.id, status="cancelled", event=event)
-    assert len(listed) == 1
+    listed = await ports.deliveries.page(tenant.id, limit=5, endpoint_id=made.id, status="cancelled", event=event)
+    assert len(listed.deliveries) == 1
     assert tenant.id in await ports.webhooks.subscribers()

@@ -22,8 +22,8 @@ from tests.unit.clock import FixedClock
 from tests.upstream import FakeUpstream, fake_upstream
 
 _SERVICES: Final = (
-    "accounts", "audio", "chat", "dispatcher", "drift", "embeddings", "files", "generations", "images", "jobs",
-    "jobworker", "models", "payments", "requests", "rollup", "summary", "sweeper", "text", "usage", "vision",
+    "accounts", "aigateway", "audio", "chat", "dispatcher", "drift", "embeddings", "files", "generations", "images",
+    "jobs", "jobworker", "models", "payments", "requests", "rollup", "summary", "sweeper", "text", "usage", "vision",
     "webhooks", "webhookworker",
 )  # fmt: skip
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from aig import deliveries
+from aig.dispatch import dispatch, message
 from aig.errors import InternalError
 from aig.events import Event
 from aig.ports import Posted, StoreBusy
@@ -172,7 +173,7 @@ async def test_w13_five_copies_of_a_message_make_one_attempt(world: World, recei
 async def test_w12_a_worker_that_died_is_followed_by_another_once_its_lease_is_over(
     world: World, receiver: Receiver
 ) -> None:
-    class Dies(Exception):
+    class Dies(BaseException):
         pass
 
     class Deadly:
@@ -216,7 +217,7 @@ async def test_w14_what_is_sent_is_what_was_written_and_nothing_goes_to_an_endpo
     gone, stays = await world.endpoint(receiver.url + "/gone"), await world.endpoint(receiver.url)
     event = world.event()
     await world.tell(event)
-    await world.container.webhooks.delete(gone, int(NOW))
+    await world.container.webhooks.delete(gone)
     await world.deliver()
     assert [sent.path for sent in receiver.sent] == ["/hook"]
     assert json.loads(receiver.sent[0].body)["data"] == event.data
@@ -244,7 +245,7 @@ async def test_w15_410_switches_an_endpoint_off_ends_what_waits_and_is_told(worl
         assert statuses == ["cancelled", "cancelled", "dead"]
         (told,), _ = await world.container.events.page(world.account.id, limit=9, type_="webhook.endpoint.disabled")
         assert (told.data["endpoint"], told.data["reason"]) == (endpoint.id, "gone")
-        await deliveries.dispatch(world.log, world.container.webhooks, world.lane, world.clock, [told])
+        await dispatch(world.dispatching(), [told])
         await world.deliver()
         assert [sent.headers["x-aig-event-type"] for sent in other.sent] == ["webhook.endpoint.disabled"]
         assert (await world.delivery(told, watcher)).status == "delivered"
@@ -337,7 +338,7 @@ async def test_a_resend_is_a_round_of_its_own(world: World, receiver: Receiver) 
     dead = await world.delivery(event, endpoint)
     receiver.script = [FAILS, Answer()]
     assert await world.log.move(dead, resent(dead, world.clock.time))
-    await world.lane.send(deliveries.message(dead))
+    await world.lane.send(message(dead))
     await world.deliver()
     assert [sent.attempt for sent in receiver.sent] == [1, 2, 3, 4, 5, 6, 1, 2]
     assert len({sent.headers["x-aig-delivery-id"] for sent in receiver.sent}) == 1
@@ -358,7 +359,7 @@ async def test_the_same_event_twice_makes_one_delivery(world: World, receiver: R
 
 async def test_an_event_that_nobody_can_read_any_more_ends_its_delivery(world: World, receiver: Receiver) -> None:
     endpoint, event = await world.endpoint(receiver.url), world.event()
-    assert await deliveries.dispatch(world.log, world.container.webhooks, world.lane, world.clock, [event]) == []
+    assert await dispatch(world.dispatching(), [event]) == []
     await world.deliver()
     assert (receiver.sent, (await world.delivery(event, endpoint)).status) == ([], "cancelled")
 
@@ -372,7 +373,7 @@ async def test_a_url_that_became_private_fails_and_is_tried_again(world: World) 
     assert (delivery.status, {one.failure for one in logged}) == ("dead", {"not_allowed"})
 
 
-async def test_a_store_that_is_busy_has_events_brought_again(world: World) -> None:
+async def test_a_store_that_is_busy_has_events_brought_again(container: Container, world: World) -> None:
     class Busy:
         async def send(self, body: Mapping[str, Any], delay_s: int = 0) -> None:
             raise StoreBusy
@@ -380,8 +381,11 @@ async def test_a_store_that_is_busy_has_events_brought_again(world: World) -> No
         async def send_all(self, bodies: Any) -> None:
             raise StoreBusy
 
-    events = [world.event(), replace(world.event(), account_id="acct_other")]
-    failed = await deliveries.dispatch(world.log, world.container.webhooks, Busy(), world.clock, events)
+    other = World(container, await an_account(container), NOW)
+    for one in (world, other):
+        await one.endpoint("https://a.example/")
+    events = [world.event(), other.event()]
+    failed = await dispatch(world.dispatching(queue=Busy()), events)
     assert failed == events
 
 

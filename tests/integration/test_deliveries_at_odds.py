@@ -120,11 +120,11 @@ async def test_a_machine_whose_receiver_is_busy_asks_again(world: World, receive
     await world.tell(event)
     await world.deliver(until=NOW + 1)
     world.clock.time = NOW + 31
-    for number in range(deliveries.FEWEST_AT_ONCE):
+    for number in range(deliveries.MOST_AT_ONCE):
         lease = deliveries.Lease(f"another {number}", world.clock.time + 60)
-        await world.log.take_slot(world.account.id, endpoint.id, deliveries.FEWEST_AT_ONCE, lease, world.clock.time)
+        await world.log.take_slot(world.account.id, endpoint.id, deliveries.MOST_AT_ONCE, lease, world.clock.time)
     delivery = await world.delivery(event, endpoint)
-    step = await world.deliverer.next(delivery.tenant, delivery.id, delivery.round)
+    step = await world.worker(hanging_s=0.0).next(delivery.tenant, delivery.id, delivery.round)
     assert (step.state, step.seconds, len(receiver.sent)) == ("due", deliveries.BUSY_S, 1)
 
 
@@ -152,7 +152,7 @@ async def test_an_attempt_that_was_overtaken_changes_nothing(world: World, recei
             await world.log.move(delivery, cancelled(delivery, world.clock.time))
             return await world.posts.post(url, body, headers)
 
-    assert not await world.worker(post=Overtaken()).first(delivery.tenant, delivery.id)
+    assert await world.worker(post=Overtaken()).first(delivery.tenant, delivery.id), "it is over, and not to come again"
     assert (await world.delivery(event, endpoint)).status == "cancelled"
     assert (await world.now_is(endpoint)).failing_since is None
 
@@ -183,7 +183,7 @@ class TestJudging:
 
         class Deletes:
             async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Posted:
-                await world.container.webhooks.delete(endpoint, int(NOW))
+                await world.container.webhooks.delete(endpoint)
                 return await world.posts.post(url, body, headers)
 
         world.deliverer = world.worker(post=Deletes())

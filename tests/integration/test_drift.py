@@ -138,3 +138,42 @@ async def test_an_account_that_could_not_be_told_is_told_by_the_next_run(
     assert await events(container, account) == []
     await drift.of(changed)
     assert len(await events(container, account)) == 1
+
+
+async def test_who_was_told_is_not_gone_through_again_for_somebody_who_could_not_be(
+    drift: Told, container: Container, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, untold = await subscribed(container), await subscribed(container)
+    store = type(container.webhooks)
+    endpoints, asked = store.endpoints, list[str]()
+
+    def busy_for(account: Account) -> Any:
+        async def read(self: Any, tenant: str) -> Any:
+            asked.append(tenant)
+            if tenant == account.id:
+                raise StoreBusy
+            return await endpoints(self, tenant)
+
+        return read
+
+    changed = only(*SLUGS, deprecated="2097-01-01")
+    for busy, failed in ((untold, 1), (told, 0)):
+        with monkeypatch.context() as patch:
+            patch.setattr(store, "endpoints", busy_for(busy))
+            assert (await drift.of(changed))["failed"] == failed
+    assert len(await events(container, told)) == len(await events(container, untold)) == 1
+    assert asked.count(told.id) == 1
+
+
+async def test_what_a_provider_has_not_is_nobodys_news(
+    deployed: Stack, container: Container, logged: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = [one for _, one in sorted(catalog.builtin().models.items()) if not one.sandbox and len(one.offers) == 1]
+    model, provider = models[0], models[0].offers[0].provider
+    others = [one.slug for one in models if one.offers[0].provider != provider][:2]
+    await container.webhooks.see_catalog(seen(only(*others)))
+    account = await subscribed(container)
+    handler = Handler(deployed.functions["DriftFunction"], **{provider.models_variable: "another"})
+    await Told(handler, monkeypatch).of(only(*others, model.slug))
+    assert [one.data["model"] for one in await events(container, account)] == []
+    await handler.close()

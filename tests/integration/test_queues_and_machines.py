@@ -49,6 +49,16 @@ async def test_a_message_arrives_as_json(queue: SqsQueue, dynamodb: str) -> None
     assert received(dynamodb, queue) == ['{"tenant":"acct_1","job_id":"job_1"}']
 
 
+async def test_messages_of_a_tenant_are_of_its_group(queue: SqsQueue, dynamodb: str) -> None:
+    """SQS keeps one tenant's many messages from being in the way of others'."""
+    await queue.send({"tenant": "acct_1"})
+    await queue.send_all([{"tenant": "acct_1"}, {"tenant": "acct_2"}, {"nobodys": True}])
+    client = boto3.client("sqs", endpoint_url=dynamodb)
+    messages = client.receive_message(QueueUrl=queue._url, MaxNumberOfMessages=10, AttributeNames=["All"])["Messages"]
+    groups = [message["Attributes"].get("MessageGroupId") for message in messages]
+    assert sorted(map(str, groups)) == ["None", "acct_1", "acct_1", "acct_2"]
+
+
 async def test_a_message_may_be_held_back(queue: SqsQueue, dynamodb: str) -> None:
     await queue.send({"later": True}, delay_s=900)
     assert received(dynamodb, queue) == []

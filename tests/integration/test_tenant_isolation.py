@@ -19,7 +19,7 @@ from tests.apps import App
 from tests.builders import Account, an_account
 from tests.integration.test_keys import call
 from tests.integration.test_sub_accounts import sub_account
-from tests.integration.test_webhook_routes import a_delivery
+from tests.integration.webhook_client import a_delivery
 
 ALL = ["admin", "inference", "usage:read"]
 BODIES: dict[tuple[str, str], Any] = {

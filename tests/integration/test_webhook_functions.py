@@ -13,7 +13,8 @@ import pytest
 
 from aig.aws.events import event_item
 from aig.aws.table import dump
-from aig.deliveries import FEWEST_AT_ONCE, Lease, Pace, message
+from aig.deliveries import FEWEST_AT_ONCE, Lease, Pace
+from aig.dispatch import message
 from aig.events import Event, EventType
 from aig.ports import StoreBusy
 from aig.webhooks.delivery import Delivery, delivery_id

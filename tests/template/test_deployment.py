@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from local.template import ROOT, Stack
+from ops.stack import environment
 
 CONFIG: Mapping[str, Any] = tomllib.loads((ROOT / "samconfig.toml").read_text(encoding="utf-8"))
 ENVIRONMENTS = ("default", "staging", "prod")
@@ -42,3 +43,20 @@ def test_the_deploy_page_names_every_parameter_and_output(stack: Stack) -> None:
     named = set(re.findall(r"`(\w+)`", page))
     assert stack.translated["Parameters"].keys() <= named
     assert stack.translated["Outputs"].keys() <= named
+
+
+def test_the_operators_commands_find_all_they_need_in_the_outputs(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outputs = [{"OutputKey": name, "OutputValue": f"the {name}"} for name in stack.translated["Outputs"]]
+
+    class Described:
+        def describe_stacks(self, StackName: str) -> Mapping[str, Any]:  # noqa: N803 as boto3 has it
+            return {"Stacks": [{"StackName": StackName, "Outputs": outputs}]}
+
+    monkeypatch.setattr("boto3.client", lambda name: Described())
+    found = environment("aigateway-dev")
+    assert found["AIG_CORE_TABLE"] == "the CoreTable"
+    for kind in ("Job", "Webhook"):
+        told = [found[f"AIG_{kind.upper()}_{end}"] for end in ("QUEUE", "FAILURES")]
+        assert told == [f"the {kind}Queue", f"the {kind}Failures"]

@@ -40,7 +40,7 @@ MACHINE = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMa
 OF_THEIR_OWN = {
     "ImagesFunction": {"AIG_MEDIA_URL": {"Ref": "MediaUrl"}},
     "GenerationsFunction": {"AIG_JOB_QUEUE": {"Ref": "JobQueue"}, "AIG_MEDIA_URL": {"Ref": "MediaUrl"}},
-    "SweeperFunction": {"AIG_JOB_QUEUE": {"Ref": "JobQueue"}},
+    "SweeperFunction": {"AIG_JOB_QUEUE": {"Ref": "JobQueue"}, "AIG_WEBHOOK_QUEUE": {"Ref": "WebhookQueue"}},
     # The machine names the function: by its own reference each would wait for the other.
     "JobWorkerFunction": {"AIG_JOB_MACHINE": {"Fn::Sub": f"{MACHINE}-job"}},
     "DispatcherFunction": {"AIG_WEBHOOK_QUEUE": {"Ref": "WebhookQueue"}},
@@ -232,7 +232,7 @@ class TestTheRollUp:
         assert all(name in metrics["missing"]["Expression"] for name in told)
 
 
-@pytest.mark.parametrize(("name", "failures"), [("Summary", 1), ("Sweeper", 3)])
+@pytest.mark.parametrize(("name", "failures"), [("Drift", 1), ("Summary", 1), ("Sweeper", 3)])
 def test_a_schedule_that_fails_or_stops_is_told(resources: Resources, name: str, failures: int) -> None:
     alarm = resources[f"{name}Alarm"]["Properties"]
     assert (alarm["Namespace"], alarm["MetricName"], alarm["Statistic"]) == ("AWS/Lambda", "Errors", "Sum")
@@ -240,9 +240,14 @@ def test_a_schedule_that_fails_or_stops_is_told(resources: Resources, name: str,
     assert (alarm["Threshold"], alarm["TreatMissingData"]) == (failures, "breaching")
 
 
-def test_no_function_reserves_concurrency(functions: Functions) -> None:
+def test_no_function_reserves_concurrency_unasked(functions: Functions) -> None:
     """A new account may run ten executions at once and cannot reserve any of them."""
-    assert not any("ReservedConcurrentExecutions" in function for function in functions.values())
+    reserved = {name: function.get("ReservedConcurrentExecutions") for name, function in functions.items()}
+    assert {name: value for name, value in reserved.items() if value} == {
+        "WebhookWorkerFunction": {
+            "Fn::If": ["HasWebhookConcurrency", {"Ref": "WebhookConcurrency"}, {"Ref": "AWS::NoValue"}]
+        }
+    }
 
 
 def test_access_logs_expire(resources: Resources) -> None:
@@ -253,6 +258,6 @@ def test_access_logs_expire(resources: Resources) -> None:
 
 def test_alarms_are_asked_for(resources: Resources) -> None:
     paid = {name for name, r in resources.items() if r["Type"] in {"AWS::CloudWatch::Alarm", "AWS::SNS::Topic"}}
-    alarms = {"GatewayErrors", "Job", "Payment", "ProviderKey", "Rollup", "Summary", "Sweeper", "Webhook"}
+    alarms = {"Drift", "GatewayErrors", "Job", "Payment", "ProviderKey", "Rollup", "Summary", "Sweeper", "Webhook"}
     assert paid == {"AlarmTopic", *(f"{name}Alarm" for name in alarms)}
     assert {resources[name]["Condition"] for name in paid} == {"HasAlarms"}

@@ -164,6 +164,7 @@ ALLOWED: Mapping[str, set[tuple[str, str]]] = {
     },
     "WebhookMachineRole": {("lambda:InvokeFunction", "WebhookWorkerFunction.Arn")},
     "WebhooksFunctionRole": {
+        ("dynamodb:DeleteItem", TABLE),
         ("dynamodb:GetItem", TABLE),
         ("dynamodb:PutItem", TABLE),
         ("dynamodb:Query", TABLE),
@@ -195,6 +196,7 @@ ALLOWED: Mapping[str, set[tuple[str, str]]] = {
         ("dynamodb:UpdateItem", TABLE),
         ("sqs:SendMessage", FAILURES),
         ("sqs:SendMessage", JOBS),
+        ("sqs:SendMessage", WEBHOOKS),
     },
 }
 MANAGED = {

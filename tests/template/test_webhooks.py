@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,6 +29,18 @@ def test_only_events_that_are_written_wake_the_dispatcher(stack: Stack, resource
     assert (properties["ParallelizationFactor"], properties["BisectBatchOnFunctionError"]) == (10, True)
     assert properties["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert properties["DestinationConfig"]["OnFailure"]["Destination"] == {"Fn::GetAtt": ["DispatcherFailures", "Arn"]}
+
+
+def test_an_account_whose_events_fail_does_not_keep_those_of_others_for_hours(resources: Resources) -> None:
+    assert resources["DispatcherMapping"]["Properties"]["MaximumRetryAttempts"] == 100
+
+
+def test_webhooks_may_be_kept_from_taking_all_of_the_accounts_environments(stack: Stack, resources: Resources) -> None:
+    """What is reserved has room for the fast lane and for executions beside it."""
+    at_once = resources["WebhookMapping"]["Properties"]["ScalingConfig"]["MaximumConcurrency"]
+    parameter = stack.translated["Parameters"]["WebhookConcurrency"]
+    assert all(re.fullmatch(parameter["AllowedPattern"], text) for text in ("", "60", "99", "100", "1000"))
+    assert not any(re.fullmatch(parameter["AllowedPattern"], str(less)) for less in (0, 5, at_once, 59))
 
 
 def test_no_more_than_two_read_the_stream(stack: Stack) -> None:
@@ -109,6 +122,9 @@ def test_somebody_is_told_when_webhooks_are_not_sent(resources: Resources) -> No
         "given_up": "ApproximateNumberOfMessagesVisible",
         "dead": "ApproximateNumberOfMessagesVisible",
         "broken": "ExecutionsFailed",
+        "timed_out": "ExecutionsTimedOut",
+        "aborted": "ExecutionsAborted",
+        "forgotten": "WebhookForgotten",
         "unreadable": "EventUnreadable",
     }
     assert all(name in metrics["missing"]["Expression"] for name in told)

@@ -5,7 +5,7 @@ from typing import Any
 
 from aig.catalog import model as catalog
 from aig.catalog.model import Catalog
-from aig.drift import changes, seen
+from aig.drift import changes, digest, seen
 
 WHOLE = catalog.builtin()
 ONE, OTHER = sorted(slug for slug, model in WHOLE.models.items() if not model.sandbox)[:2]
@@ -59,3 +59,9 @@ def test_a_change_has_one_name() -> None:
     names = [change.name for change in changes(seen(of(ONE)), of(OTHER, deprecated="2099-01-01"))]
     assert names == [change.name for change in changes(seen(of(ONE)), of(OTHER, deprecated="2099-01-01"))]
     assert len(set(names)) == 2
+
+
+def test_the_same_changes_have_the_same_name_and_others_another() -> None:
+    came = changes(seen(of(ONE)), of(ONE, OTHER, deprecated=None))
+    assert digest(came) == digest(list(came))
+    assert digest(came) != digest(changes(seen(of(ONE, deprecated=None)), of(ONE, deprecated="2099-03-31")))

@@ -200,6 +200,8 @@ class GuardedFetcher:
             path, query = (quote(part, safe=_AS_IT_IS) for part in (parts.path or "/", parts.query))
         except UnicodeError:
             raise NotFetched("url_not_allowed", "it is not a valid URL") from None
+        if ":" in host:  # an IPv6 address, which stands as it is where nothing is to be encoded
+            host = f"[{host}]"
         return URL.build(scheme=scheme, host=host, port=port, path=path, query_string=query, encoded=True)
 
     def _is_own(self, parts: SplitResult) -> bool:

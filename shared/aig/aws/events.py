@@ -36,8 +36,12 @@ class DynamoEvents:
 
     async def once(self, name: str, event: Event) -> bool:
         """Write an event unless one of this name was written to the account before. False then."""
-        told: dict[str, Any] = {"pk": event.account_id, "sk": f"told#{name}", "ttl": event.created_at + TOLD_KEPT_S}
+        told = _told_item(event.account_id, name, event.created_at)
         return not await self._table.transact([self._table.put_action(told), self._table.put_action(event_item(event))])
+
+    async def remember(self, account_id: str, name: str, now: int) -> None:
+        """Note that all that goes by this name was told, though it is no event of its own."""
+        await self._table.put(_told_item(account_id, name, now))
 
     async def told(self, account_id: str, name: str) -> bool:
         """Whether an event of this name was written to the account already: cheaper to ask than to make it anew."""
@@ -64,6 +68,10 @@ class DynamoEvents:
                 break
             after = items[-1]["sk"].partition("#")[2]
         return found[:limit], len(found) > limit or (type_ is None and more)
+
+
+def _told_item(account_id: str, name: str, now: int) -> dict[str, Any]:
+    return {"pk": account_id, "sk": f"told#{name}", "ttl": now + TOLD_KEPT_S}
 
 
 def load_event(item: dict[str, Any]) -> Event:

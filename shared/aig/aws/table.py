@@ -158,6 +158,20 @@ class Table:
                 return
             request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
+    async def first(
+        self, condition: str, values: Mapping[str, Value], most: int, *, index: str | None = None
+    ) -> list[dict[str, Any]]:
+        """At most so many of the items that match, in key order."""
+        request: dict[str, Any] = {
+            "TableName": self.name,
+            "KeyConditionExpression": condition,
+            "ExpressionAttributeValues": dump(values),
+            "Limit": most,
+        }
+        if index:
+            request["IndexName"] = index
+        return [load(item) for item in (await self._call("Query", request))["Items"]]
+
     async def family(self, pk: str, sk: str) -> list[dict[str, Any]]:
         """The item `sk`, and those whose sort keys are `sk#…`: strongly consistent, but not of one moment."""
         values = {":pk": pk, ":first": sk, ":last": f"{sk}#{chr(0x10FFFF)}"}
@@ -227,9 +241,10 @@ class Table:
         """One Update as it is made for `transact`, at half the cost. False if its condition does not hold."""
         return await self._if("UpdateItem", action["Update"])
 
-    def delete_action(self, pk: str, sk: str) -> dict[str, Any]:
+    def delete_action(self, pk: str, sk: str, condition: str | None = None) -> dict[str, Any]:
         """A Delete for `transact`, of an item that need not be there."""
-        return {"Delete": {"TableName": self.name, "Key": dump({"pk": pk, "sk": sk})}}
+        asked = {"ConditionExpression": condition} if condition else {}
+        return {"Delete": {"TableName": self.name, "Key": dump({"pk": pk, "sk": sk}), **asked}}
 
     def put_action(self, item: Mapping[str, Value | None]) -> dict[str, Any]:
         """A Put for `transact`, of an item that must not be there yet."""

@@ -1,8 +1,11 @@
 """Endpoints of accounts, and the secrets that sign: under the tenant whose they are.
 
 Items:
-  hook#<endpoint id>         url, events, key_id, active and why not, since when it fails; deleted ones go in time
+  hook#<endpoint id>         url, events, key_id, active and why not, since when it fails
+  hooks                      used: how many of these there are
   whsecret#<key id>          which generation of the key's secret is the current one; none is the first
+under <tenant>#hooks
+  acts#<minute>              how often it had something made or sent
 and subscribers#catalog / <tenant>, which tenants may have an endpoint that wants to know of models, and
 catalog / seen, what was in the catalog when they were told last.
 """
@@ -12,15 +15,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from aig.aws.deliveries import hooks_key
 from aig.aws.events import event_item
 from aig.aws.table import Table, Value
 from aig.events import Event
+from aig.limits import window, window_ends
 from aig.webhooks.endpoint import EVERYTHING, MOST_ENDPOINTS, Endpoint
 from aig.webhooks.secret import Generation
 
 _CATALOG_EVENTS = ("model.added", "model.deprecated", EVERYTHING)
 _SUBSCRIBERS = "subscribers#catalog"
-_DELETED_KEPT_S = 30 * 24 * 3600
+MOST_ACTS = 30  # a minute
 
 
 class DynamoWebhooks:
@@ -31,22 +36,26 @@ class DynamoWebhooks:
 
     async def endpoints(self, tenant: str) -> Sequence[Endpoint]:
         """The newest first."""
-        items = await self._table.query("pk = :pk AND begins_with(sk, :hook)", {":pk": tenant, ":hook": "hook#"})
-        return [_load(item) for item in reversed(items) if not item.get("deleted")]
+        values = {":pk": tenant, ":hook": "hook#"}
+        items = await self._table.query("pk = :pk AND begins_with(sk, :hook)", values, consistent=True)
+        return [_load(item) for item in reversed(items)]
 
     async def endpoint(self, tenant: str, endpoint_id: str) -> Endpoint | None:
         item = await self._table.get(tenant, f"hook#{endpoint_id}")
-        return _load(item) if item and not item.get("deleted") else None
+        return _load(item) if item else None
 
     async def create(self, endpoint: Endpoint) -> bool:
         """False if the tenant has as many as it may have. One that was made before stays as it is."""
-        if await self.endpoint(endpoint.tenant, endpoint.id) is not None:
-            return True
-        if len(await self.endpoints(endpoint.tenant)) >= MOST_ENDPOINTS:
-            return False
-        await self._table.put_new({**_item(endpoint), "version": 1})
-        await self._subscribe(endpoint)
-        return True
+        await self._subscribe(endpoint)  # first, so that whoever dies in between leaves no endpoint that is never told
+        counted = self._table.update_action(
+            endpoint.tenant,
+            "hooks",
+            "ADD used :one",
+            {":one": 1, ":most": MOST_ENDPOINTS},
+            "attribute_not_exists(used) OR used < :most",
+        )
+        failed = await self._table.transact([self._table.put_action({**_item(endpoint), "version": 1}), counted])
+        return not failed or 0 in failed
 
     async def change(self, before: Endpoint, after: Endpoint, event: Event | None = None) -> bool:
         """Put `after` in the place of `before`, and tell of it. False if somebody else has changed it meanwhile."""
@@ -55,7 +64,7 @@ class DynamoWebhooks:
             before.tenant,
             f"hook#{before.id}",
             {**changed, "version": before.version + 1},
-            "version = :seen AND attribute_not_exists(deleted)",
+            "version = :seen",
             {":seen": before.version},
         )
         told = [self._table.put_action(event_item(event))] if event else []
@@ -64,15 +73,17 @@ class DynamoWebhooks:
         await self._subscribe(after)
         return True
 
-    async def delete(self, endpoint: Endpoint, now: int) -> None:
-        """It is gone for everybody but those who look at the table."""
-        await self._table.update(
-            endpoint.tenant,
-            f"hook#{endpoint.id}",
-            "SET deleted = :yes, active = :no, #ttl = :ttl",
-            {":yes": True, ":no": False, ":ttl": now + _DELETED_KEPT_S},
-            ttl="ttl",
-        )
+    async def delete(self, endpoint: Endpoint) -> None:
+        """One that is gone already stays gone."""
+        less = self._table.update_action(endpoint.tenant, "hooks", "ADD used :less", {":less": -1})
+        gone = self._table.delete_action(endpoint.tenant, f"hook#{endpoint.id}", "attribute_exists(pk)")
+        await self._table.transact([gone, less])
+
+    async def may_act(self, tenant: str, now: float) -> bool:
+        """Counts one more thing that the tenant has made or sent. False if those are too many for a minute."""
+        minute = window(now)
+        counted = self._table.count_action(hooks_key(tenant), f"acts#{minute}", MOST_ACTS, window_ends(minute))
+        return await self._table.change(counted)
 
     async def subscribers(self) -> Sequence[str]:
         """The tenants whose endpoints may want to know of models: some of them may have changed their mind."""

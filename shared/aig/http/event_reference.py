@@ -55,10 +55,13 @@ _JOB = {
     "started_at": _TIME_OR_NONE,
     "ended_at": _TIME_OR_NONE,
     "expires_at": _TIME,
+    "expired": {"type": "boolean", "description": "Whether its files are gone."},
+    "progress": {"type": ["integer", "null"], "description": "Per cent, where the provider tells."},
     "result_url": _TEXT_OR_NONE,
     "result": {"type": ["object", "null"], "properties": {"files": {"type": "array", "items": _object(_FILE)}}},
     "error": {"type": ["object", "null"]},
     "usage": {"type": ["object", "null"], "properties": {"cost": _USD}},
+    "tag": _TEXT_OR_NONE,
     "request_id": _TEXT,
 }
 _LOW = {"balance": "0.97", "in_flight": "0.00", "low_balance_threshold": "1.00", "currency": "usd"}

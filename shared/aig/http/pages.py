@@ -55,11 +55,15 @@ def check_known(request: Request, known: Collection[str]) -> None:
             )
 
 
-def list_body(data: Sequence[dict[str, Any]], *, has_more: bool = False, name: str = "id") -> dict[str, Any]:
-    """`name` is the field that identifies an entry."""
+def list_body(
+    data: Sequence[dict[str, Any]], *, has_more: bool = False, name: str = "id", last_id: str | None = None
+) -> dict[str, Any]:
+    """`name` is the field that identifies an entry; `last_id` where the next page begins, if not behind the last."""
     first, last = (data[0][name], data[-1][name]) if data else (None, None)
-    return {"object": "list", "data": data, "has_more": has_more, "first_id": first, "last_id": last}
+    return {"object": "list", "data": data, "has_more": has_more, "first_id": first, "last_id": last_id or last}
 
 
-def list_answer(data: Sequence[dict[str, Any]], *, has_more: bool = False, name: str = "id") -> Response:
-    return JsonAnswer(list_body(data, has_more=has_more, name=name))
+def list_answer(
+    data: Sequence[dict[str, Any]], *, has_more: bool = False, name: str = "id", last_id: str | None = None
+) -> Response:
+    return JsonAnswer(list_body(data, has_more=has_more, name=name, last_id=last_id))

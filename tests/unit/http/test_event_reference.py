@@ -12,6 +12,7 @@ from aig.catalog import model as catalog
 from aig.deliveries import disabled_event
 from aig.events import EVENT_TYPES, Event, EventType
 from aig.http.event_reference import EVENTS, webhooks_section
+from aig.http.jobs_reference import COMPLETED
 from aig.money.ledger import Wallet
 from aig.money.units import Nano
 from aig.summaries import Span
@@ -43,6 +44,12 @@ def written() -> list[tuple[EventType, Mapping[str, Any]]]:
         (gone.type, gone.data),
         *((change.type, change.data) for change in _CHANGES),
     ]
+
+
+def test_a_job_is_told_with_all_that_its_own_page_shows_but_where_it_is_told() -> None:
+    shown = set(COMPLETED) - {"webhook_url"}
+    for event_type in ("job.completed", "job.failed"):
+        assert EVENTS[event_type].properties.keys() == shown
 
 
 @pytest.mark.parametrize("event_type", EVENT_TYPES)

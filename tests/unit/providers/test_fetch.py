@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aig.errors import InvalidRequest
-from aig.ports import Fetch
+from aig.ports import Fetch, NotPosted
 from aig_providers.fetch import MAX_BYTES, MAX_URL_LENGTH, GuardedFetcher
 from tests.unit.providers.site import ADDRESS, HOST, Site, certificate, lead_to, running
 
@@ -244,6 +244,23 @@ async def test_names_beyond_ascii_and_addresses(
         assert (await GuardedFetcher(names, tls=tls).fetch(f"https://{host}:443/", "image_url")).data == b"picture"
     assert names.asked == ["xn--bcher-kva.example", ADDRESS]
     assert dialled == [(ADDRESS, 443)] * 2
+
+
+async def test_an_ipv6_address_is_asked_in_brackets(
+    site: Site, secure: tuple[Site, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        dialled = lead_to(secure[0], patch)
+        names = Names(**{"2600::1": [["2600::1"], ["2600::1"]]})
+        assert (await refusal(GuardedFetcher(names), "https://[2600::1]/a.png")).code == "url_unreachable"
+        with pytest.raises(NotPosted, match="tls"):
+            await GuardedFetcher(names).post("https://[2600::1]/hook", b"{}", {})
+        assert dialled == [("2600::1", 443)] * 2
+    lead_to(site, monkeypatch)
+    site.says(b"picture")
+    own = GuardedFetcher(Names(**{"::1": [["::1"]]}), allow_loopback=True)
+    assert (await own.fetch(f"http://[::1]:{site.port}/a.png", "image_url")).data == b"picture"
+    assert f"Host: [::1]:{site.port}\r\n".encode() in site.asked[0]
 
 
 @pytest.mark.parametrize("trusted", [True, False])

@@ -6,8 +6,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aig.events import Event
 from aig.ids import has_form
-from aig.webhooks.delivery import Delivery, Outcome, after, cancelled, delivery_id, outcome_of, resent
+from aig.webhooks.delivery import (
+    OVERDUE_S,
+    Delivery,
+    Outcome,
+    after,
+    cancelled,
+    delivery_id,
+    given_up,
+    made,
+    outcome_of,
+    resent,
+    revived,
+    waiting,
+)
 
 NOW = 1_795_000_000.0
 FAILED = Outcome(500, "status")
@@ -83,3 +97,18 @@ def test_an_event_and_a_receiver_make_one_delivery() -> None:
     assert one == delivery_id("evt_1", int(NOW), "hook_1")
     assert has_form(one, "whd")
     assert len({one, delivery_id("evt_2", int(NOW), "hook_1"), delivery_id("evt_1", int(NOW), "hook_2")}) == 3
+
+
+def test_an_hour_behind_its_time_somebody_else_looks_at_it() -> None:
+    event = Event("evt_1", "balance.low", "acct_1", {}, int(NOW))
+    delivery = made(event, "https://a.example", None, "key_1", NOW)
+    assert delivery.look_at == NOW + OVERDUE_S
+    failed = after(delivery, FAILED, NOW + 5, 0.0, 1.0)
+    assert failed.look_at == NOW + 5 + 30 + OVERDUE_S
+    assert waiting(failed, NOW + 700.5).look_at == NOW + 701 + OVERDUE_S
+    back = revived(failed, NOW + 9000)
+    assert (back.look_at, back.revived, back.attempts) == (NOW + 9000 + OVERDUE_S, 1, 1)
+    dead = given_up(back, NOW + 20_000)
+    assert (dead.status, dead.ended_at, dead.may_resend(NOW + 20_000)) == ("dead", NOW + 20_000, True)
+    again = resent(dead, NOW + 30_000)
+    assert (again.look_at, again.revived) == (NOW + 30_000 + OVERDUE_S, 0)
