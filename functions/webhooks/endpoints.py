@@ -3,16 +3,16 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Any, NotRequired
 
 from fastapi import APIRouter, Request
-from pydantic import Field, StringConstraints, TypeAdapter, with_config
+from pydantic import AfterValidator, Field, StringConstraints, TypeAdapter, with_config
 from starlette.responses import Response
 from typing_extensions import TypedDict
 
 from aig.dispatch import made_for, message
 from aig.errors import Conflict, InvalidRequest, NotFound
-from aig.events import Event, EventType
+from aig.events import EVENT_TYPES, Event
 from aig.http import pages
 from aig.http.auth import Authenticator
 from aig.http.body import read_json
@@ -30,7 +30,15 @@ from functions.webhooks import reference
 from functions.webhooks.acts import check_acts
 
 _Url = Annotated[str, StringConstraints(max_length=MAX_URL_LENGTH)]
-_Events = Annotated[list[EventType | Literal["*"]], Field(min_length=1, max_length=50)]
+
+
+def _wanted(name: str) -> str:
+    if name not in (*EVENT_TYPES, EVERYTHING):
+        raise ValueError(f"an event is one of {', '.join(EVENT_TYPES)}, or * for all")
+    return name
+
+
+_Events = Annotated[list[Annotated[str, AfterValidator(_wanted)]], Field(min_length=1, max_length=50)]
 _Description = Annotated[str, StringConstraints(pattern=r"^[^<>\x00-\x1f\x7f]{0,256}$")]
 _TRIES = 3
 

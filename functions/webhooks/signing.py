@@ -1,17 +1,21 @@
 """/v1/webhook-secret: what the webhooks of the caller's key are signed with."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, NotRequired
 
 from fastapi import APIRouter, Request
+from pydantic import TypeAdapter, with_config
 from starlette.responses import Response
+from typing_extensions import TypedDict
 
 from aig.errors import Conflict
 from aig.http.auth import Authenticator
+from aig.http.body import read_json
 from aig.http.idempotency import PARAMETER, Idempotent
 from aig.http.json_answer import JsonAnswer
 from aig.http.reference import operation
 from aig.keys import Caller
+from aig.modalities.steering import STRICT, check, schema
 from aig.webhooks.secret import Generation, derived
 from aig.wiring import Container
 
@@ -22,6 +26,16 @@ _EXAMPLE = {
     "former_secret_expires_at": 1_795_086_400,
     "secret": "whsec_6f1d…",
 }
+
+
+@with_config(STRICT)
+class RotationBody(TypedDict):
+    """Body of POST /v1/webhook-secret/rotate. A grace period of 0 seconds drops the former secret at once."""
+
+    grace_period_s: NotRequired[Literal[0, 86_400]]
+
+
+_BODY: TypeAdapter[RotationBody] = TypeAdapter(RotationBody)
 
 
 class SigningRoutes:
@@ -52,9 +66,10 @@ class SigningRoutes:
             methods=["POST"],
             **operation(
                 "rotateWebhookSecret",
-                "Make another secret; for a day both sign",
+                "Make another secret; for a day both sign, unless the grace period is 0",
                 "webhooks",
                 answer=_EXAMPLE,
+                request={"schema": schema(_BODY), "example": {}},
                 errors=(400, 401, 409, 503),
                 parameters=(PARAMETER,),
             ),
@@ -68,21 +83,23 @@ class SigningRoutes:
 
     async def rotate(self, request: Request) -> Response:
         caller = await self._any(request)
+        sent = await read_json(request) if request.headers.get("content-length", "0") != "0" else {}
+        alone = check(_BODY, sent).get("grace_period_s") == 0
         store, now = self._container.webhooks, int(self._container.clock.now())
 
         async def work(by: str) -> Mapping[str, Any]:
             before = await store.generation(caller.account_id, caller.key_id)
             if before.by == by:  # an earlier try of the same request has done it
                 return self._describe(caller, before)
-            after = before.next(now, by)
-            free = before.former_until(now) is None
+            after = before.next(now, by, alone=alone)
+            free = alone or before.former_until(now) is None
             done = free and await store.rotate(caller.account_id, caller.key_id, before, after)
             if free and not done:  # unless the reply to the first of two tries was lost
                 done = await store.generation(caller.account_id, caller.key_id) == after
             if not done:
                 raise Conflict(
                     "The secret was rotated less than a day ago, and the one before still signs too. Rotate again "
-                    "once former_secret_expires_at has passed.",
+                    "once former_secret_expires_at has passed, or with a grace_period_s of 0, which drops that one.",
                     code="rotation_in_progress",
                     retry_after=(before.former_until(now) or now + 1) - now,
                 )
@@ -91,7 +108,7 @@ class SigningRoutes:
         by = self._container.ids.new("evt")
         operation_name = f"rotate webhook secret {caller.key_id}"
         return await self._idempotent.once(
-            request, caller.account_id, operation_name, {}, by, work, reveal=self._reveal
+            request, caller.account_id, operation_name, sent, by, work, reveal=self._reveal
         )
 
     def _describe(self, caller: Caller, generation: Generation) -> Mapping[str, Any]:

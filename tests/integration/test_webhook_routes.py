@@ -67,6 +67,19 @@ class TestSecrets:
         again = await call(webhooks, account, "POST", "/v1/webhook-secret/rotate")
         assert again.json()["secret"] == derived(PEPPER, account.key_id, 3)
 
+    async def test_a_secret_that_has_leaked_is_dropped_at_once_whoever_rotated_it_before(
+        self, webhooks: App, account: Account
+    ) -> None:
+        path = "/v1/webhook-secret/rotate"
+        await call(webhooks, account, "POST", path)  # by the thief
+        own = (await call(webhooks, account, "POST", path, {"grace_period_s": 0})).json()
+        assert (own["secret"], own["former_secret_expires_at"]) == (derived(PEPPER, account.key_id, 3), None)
+        again = await call(webhooks, account, "POST", path)  # nothing is left that another rotation would cut short
+        assert (again.status_code, again.json()["generation"]) == (200, 4)
+        for body in ({"grace_period_s": 5}, {"foo": 1}):
+            refused = await call(webhooks, account, "POST", path, body)
+            assert (refused.status_code, refused.json()["error"]["type"]) == (400, "invalid_request_error")
+
     async def test_the_same_request_rotates_once_and_no_secret_is_stored(
         self, webhooks: App, container: Container, account: Account
     ) -> None:

@@ -105,7 +105,7 @@ class DynamoWebhooks:
 
     async def generation(self, tenant: str, key_id: str) -> Generation:
         item = await self._table.get(tenant, f"whsecret#{key_id}")
-        return Generation(item["generation"], item["rotated_at"], item["rotated_by"]) if item else Generation()
+        return _generation(item) if item else Generation()
 
     async def rotate(self, tenant: str, key_id: str, before: Generation, after: Generation) -> bool:
         """False if somebody else has rotated it meanwhile."""
@@ -115,9 +115,14 @@ class DynamoWebhooks:
             "generation": after.number,
             "rotated_at": after.rotated_at,
             "rotated_by": after.by,
+            "alone": after.alone or None,
         }
         condition = "attribute_not_exists(pk) OR generation = :seen"
         return await self._table.put_if(item, condition, {":seen": before.number})
+
+
+def _generation(item: dict[str, Any]) -> Generation:
+    return Generation(item["generation"], item["rotated_at"], item["rotated_by"], item.get("alone", False))
 
 
 def _item(endpoint: Endpoint) -> dict[str, Any]:

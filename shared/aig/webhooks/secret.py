@@ -21,15 +21,16 @@ class Generation:
     number: int = 1
     rotated_at: int | None = None
     by: str | None = None
+    alone: bool = False  # the former one was dropped at once, for somebody else had it
 
     def former_until(self, now: float) -> int | None:
         """When the former secret ends, while it still signs."""
-        if self.rotated_at is None or now >= self.rotated_at + BOTH_S:
+        if self.alone or self.rotated_at is None or now >= self.rotated_at + BOTH_S:
             return None
         return self.rotated_at + BOTH_S
 
-    def next(self, now: int, by: str) -> "Generation":
-        return Generation(self.number + 1, now, by)
+    def next(self, now: int, by: str, *, alone: bool = False) -> "Generation":
+        return Generation(self.number + 1, now, by, alone)
 
 
 def derived(pepper: str, key_id: str, number: int) -> str:
