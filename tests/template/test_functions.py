@@ -244,9 +244,10 @@ def test_no_function_reserves_concurrency_unasked(functions: Functions) -> None:
     """A new account may run ten executions at once and cannot reserve any of them."""
     reserved = {name: function.get("ReservedConcurrentExecutions") for name, function in functions.items()}
     assert {name: value for name, value in reserved.items() if value} == {
-        "WebhookWorkerFunction": {
-            "Fn::If": ["HasWebhookConcurrency", {"Ref": "WebhookConcurrency"}, {"Ref": "AWS::NoValue"}]
+        f"{kind}WorkerFunction": {
+            "Fn::If": [f"Has{kind}Concurrency", {"Ref": f"{kind}Concurrency"}, {"Ref": "AWS::NoValue"}]
         }
+        for kind in ("Job", "Webhook")
     }
 
 
