@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from aig.clock import Clock
-from aig.errors import UpstreamError
 from aig.modalities.files import fingerprint
 from aig.modalities.job import Failed, Finished, Handle, Made, State, Working
 from aig.modalities.music import MusicRequest
@@ -20,7 +19,7 @@ from aig.modalities.video import VideoRequest
 from aig_providers import sandbox_music
 from aig_providers.sandbox_model import glb
 from aig_providers.sandbox_video import mp4
-from aig_providers.shapes import unsupported
+from aig_providers.video_settings import refusal
 
 RequestT = TypeVar("RequestT")
 Plan = Mapping[str, Any]
@@ -61,9 +60,9 @@ def _size(request: VideoRequest) -> tuple[int, int]:
 
 def _check_video(request: VideoRequest) -> None:
     if max(_size(request)) > LONGEST_SIDE:
-        raise unsupported("aspect_ratio")
+        raise refusal("aspect_ratio", f"The sandbox's videos have at most {LONGEST_SIDE} pixels a side. Change it.")
     if request.sound:
-        raise unsupported("audio")
+        raise refusal("audio", "The sandbox's videos have no sound. Leave audio out.")
 
 
 def _plan_video(request: VideoRequest) -> Plan:
@@ -86,11 +85,8 @@ def _plan_music(request: MusicRequest) -> Plan:
 
 def _check_music(request: MusicRequest) -> None:
     if (request.seconds or MUSIC_S) > sandbox_music.LONGEST_SECONDS:
-        raise UpstreamError(
-            "rejected",
-            code="invalid_value",
-            param="duration",
-            message=f"The sandbox makes up to {sandbox_music.LONGEST_SECONDS} seconds of music. Change duration.",
+        raise refusal(
+            "duration", f"The sandbox makes up to {sandbox_music.LONGEST_SECONDS} seconds of music. Change duration."
         )
 
 
