@@ -302,4 +302,4 @@ def test_the_repository_s_template_loads() -> None:
     assert all(schedule.function in stack.functions for schedule in stack.schedules)
     assert {table.logical_id for table in stack.tables} == {"CacheTable", "CoreTable", "RequestsTable", "UsageTable"}
     assert all(mapping.function in stack.functions for mapping in stack.streams)
-    assert [bucket.name for bucket in stack.buckets] == ["aigateway-mediabucket", "aigateway-cachebucket"]
+    assert {bucket.name for bucket in stack.buckets} == {"aigateway-mediabucket", "aigateway-cachebucket"}

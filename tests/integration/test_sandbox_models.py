@@ -37,6 +37,7 @@ TESTED_BELOW: Final = {
 TESTED_ELSEWHERE: Final = {
     *("sandbox/classify", "sandbox/detect", "sandbox/embed", "sandbox/image", "sandbox/moderate", "sandbox/ocr"),
     *("sandbox/rerank", "sandbox/speech", "sandbox/transcribe", "sandbox/translate"),
+    *("sandbox/video", "sandbox/music", "sandbox/3d", "sandbox/video-fail"),
 }
 STREAMED: Final = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 
