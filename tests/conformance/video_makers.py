@@ -87,7 +87,7 @@ def _veo(response: Any) -> Any:
 _CLIP = {"video": {"uri": FILE}}
 MAKERS = {
     "runway": Maker(
-        runway.RunwayVideo, "gen4.5",
+        runway.video, "gen4.5",
         said({"id": UUID}),
         [
             (_runway("PENDING", estimatedCost={"credits": 96.0}), None),
@@ -116,7 +116,7 @@ MAKERS = {
         ("DELETE", f"/tasks/{UUID}"), lost=said({"error": "Not found"}, 404), credits={"seconds": 12},
     ),
     "luma": Maker(
-        luma.LumaVideo, "ray-2",
+        luma.video, "ray-2",
         said(_luma("queued"), 201),
         [(_luma("queued"), None), (_luma("dreaming"), None)],
         {f"/generations/{UUID}": _luma("completed", assets={"video": FILE, "image": "https://files.example/1.jpg"})},
@@ -213,7 +213,7 @@ MAKERS = {
         ("PUT", "/bytedance/seedance-2.0/requests/r-1/cancel"), said({"status": "CANCELLATION_REQUESTED"}, 202),
     ),
     "replicate": Maker(
-        replicate.ReplicateVideo, "kwaivgi/kling-v2.5-turbo-pro",
+        replicate.video, "kwaivgi/kling-v2.5-turbo-pro",
         said(_replicate("starting"), 201),
         [(_replicate("starting"), None), (_replicate("processing"), None)],
         {"/predictions/rrr4z55ocneqzikepnug6xezpe": _replicate("succeeded", output=FILE, metrics={"predict_time": 9})},

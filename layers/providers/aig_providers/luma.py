@@ -11,6 +11,7 @@ from aig_providers import job_calls, wire
 from aig_providers.job_calls import table
 from aig_providers.shapes import unsupported
 from aig_providers.video_settings import Makes, Settings, known, settings
+from aig_providers.video_tasks import TaskWire, VideoTasks
 from aig_providers.wire import HttpRequest, Post, parse_object, post_json, prose_detail
 
 _RATIOS = ("16:9", "9:16", "1:1", "4:3", "3:4", "21:9", "9:21")
@@ -58,34 +59,32 @@ def parse_polled(payload: bytes, upstream: Upstream, handle: Handle) -> State:
     raise UpstreamError("malformed")
 
 
-class LumaVideo:
-    """It has no key that makes two submissions one, and no field for a reference of ours."""
+def _poll(upstream: Upstream, handle: Handle) -> HttpRequest:
+    return job_calls.call(upstream, f"generations/{handle['id']}")
 
-    idempotent = False
 
-    def __init__(self, post: Post) -> None:
-        self._post = post
+def _cancel(upstream: Upstream, handle: Handle) -> HttpRequest:
+    return job_calls.call(upstream, f"generations/{handle['id']}", "DELETE")
 
-    def check(self, upstream: Upstream, request: VideoRequest) -> None:
-        settings(known(MODELS, upstream.model_id), request)
 
-    async def submit(self, upstream: Upstream, request: VideoRequest, reference: str, stage: Handle | None) -> State:
-        asked = settings(known(MODELS, upstream.model_id), request)
-        http = build_request(upstream, request)
-        payload = await job_calls.submitted(self._post, http, upstream, prose_detail, of_the_key=(403,))
-        return parse_submitted(payload, asked)
-
-    async def poll(self, upstream: Upstream, handle: Handle) -> State:
-        http = job_calls.call(upstream, f"generations/{handle['id']}")
-        return parse_polled(await job_calls.followed(self._post, http, upstream, prose_detail), upstream, handle)
-
-    async def cancel(self, upstream: Upstream, handle: Handle) -> None:
-        http = job_calls.call(upstream, f"generations/{handle['id']}", "DELETE")
-        await job_calls.stopped(self._post, http, upstream, prose_detail)
+def video(post: Post) -> VideoTasks:
+    return VideoTasks(
+        post,
+        TaskWire(
+            models=MODELS,
+            build_request=build_request,
+            parse_submitted=parse_submitted,
+            poll=_poll,
+            parse_polled=parse_polled,
+            cancel=_cancel,
+            read_detail=prose_detail,
+            of_the_key=(403,),
+        ),
+    )
 
 
 class Luma:
-    video = LumaVideo(wire.CLIENT.post)
+    video = video(wire.CLIENT.post)
 
 
 ADAPTER = Luma()

@@ -11,6 +11,7 @@ from aig.modalities.video import VideoRequest
 from aig_providers import job_calls, wire
 from aig_providers.job_calls import table
 from aig_providers.video_settings import Makes, Settings, known, refusal, settings
+from aig_providers.video_tasks import TaskWire, VideoTasks
 from aig_providers.wire import Detail, HttpRequest, Post, parse_object, post_json
 
 VERSION = "2024-11-06"
@@ -116,34 +117,32 @@ def _failed(code: Any, usage: Usage | None) -> Failed:
     return Failed("unavailable", usage=usage)
 
 
-class RunwayVideo:
-    """It has no key that makes two submissions one, and no field for a reference of ours."""
+def _poll(upstream: Upstream, handle: Handle) -> HttpRequest:
+    return _versioned(job_calls.call(upstream, f"tasks/{handle['id']}"))
 
-    idempotent = False
 
-    def __init__(self, post: Post) -> None:
-        self._post = post
+def _cancel(upstream: Upstream, handle: Handle) -> HttpRequest:
+    """A task that runs already is stopped, and is not refunded."""
+    return _versioned(job_calls.call(upstream, f"tasks/{handle['id']}", "DELETE"))
 
-    def check(self, upstream: Upstream, request: VideoRequest) -> None:
-        settings(known(MODELS, upstream.model_id), request)
 
-    async def submit(self, upstream: Upstream, request: VideoRequest, reference: str, stage: Handle | None) -> State:
-        asked = settings(known(MODELS, upstream.model_id), request)
-        http = build_request(upstream, request)
-        return parse_submitted(await job_calls.submitted(self._post, http, upstream, read_detail), asked)
-
-    async def poll(self, upstream: Upstream, handle: Handle) -> State:
-        http = _versioned(job_calls.call(upstream, f"tasks/{handle['id']}"))
-        return parse_polled(await job_calls.followed(self._post, http, upstream, read_detail), upstream, handle)
-
-    async def cancel(self, upstream: Upstream, handle: Handle) -> None:
-        """A task that runs already is stopped, and is not refunded."""
-        http = _versioned(job_calls.call(upstream, f"tasks/{handle['id']}", "DELETE"))
-        await job_calls.stopped(self._post, http, upstream, read_detail)
+def video(post: Post) -> VideoTasks:
+    return VideoTasks(
+        post,
+        TaskWire(
+            models=MODELS,
+            build_request=build_request,
+            parse_submitted=parse_submitted,
+            poll=_poll,
+            parse_polled=parse_polled,
+            cancel=_cancel,
+            read_detail=read_detail,
+        ),
+    )
 
 
 class Runway:
-    video = RunwayVideo(wire.CLIENT.post)
+    video = video(wire.CLIENT.post)
 
 
 ADAPTER = Runway()
